@@ -1,0 +1,88 @@
+"""Make a vision model forget a concept, and prove what it forgot and what it kept.
+
+This module is what plugin authors import. Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vu_core.errors import (
+    ComputeError,
+    ConfigError,
+    EditError,
+    ModelError,
+    PluginError,
+    RequestError,
+    RunError,
+    UnknownNameError,
+    VuError,
+)
+from vu_core.hookspecs import hookimpl
+from vu_core.specs import (
+    API_VERSION,
+    DatasetSpec,
+    MetricSpec,
+    ModelSpec,
+    ProtocolSpec,
+    ScorerSpec,
+    UnlearnerSpec,
+)
+from vu_core.types import Concept, Interval, Measurement, Request, Sample, SamplerSettings, Site
+
+if TYPE_CHECKING:
+    from vu_core.context import RunContext
+    from vu_core.edits import Edit
+    from vu_core.interfaces import Batch, Classes, Data, Encoding
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "RunContext": "vu_core.context",
+    "Edit": "vu_core.edits",
+    "Batch": "vu_core.interfaces",
+    "Classes": "vu_core.interfaces",
+    "Data": "vu_core.interfaces",
+    "Encoding": "vu_core.interfaces",
+}
+
+__all__ = [
+    "API_VERSION",
+    "Batch",
+    "Classes",
+    "ComputeError",
+    "Concept",
+    "ConfigError",
+    "Data",
+    "DatasetSpec",
+    "Edit",
+    "EditError",
+    "Encoding",
+    "Interval",
+    "Measurement",
+    "MetricSpec",
+    "ModelError",
+    "ModelSpec",
+    "PluginError",
+    "ProtocolSpec",
+    "Request",
+    "RequestError",
+    "RunContext",
+    "RunError",
+    "Sample",
+    "SamplerSettings",
+    "ScorerSpec",
+    "Site",
+    "UnknownNameError",
+    "UnlearnerSpec",
+    "VuError",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'vu_core' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,344 @@
+"""Edits: what an unlearner returns, read, written, applied, scaled, combined and removed.
+
+An edit never touches a model on disk. Tensor names begin with the pipeline component they belong
+to, as diffusers' own LoRA files do:
+
+- ``lora``: ``unet.<module>.lora_A.weight`` (rank, in) and ``unet.<module>.lora_B.weight``
+  (out, rank); the parameter ``unet.<module>.weight`` gains ``B @ A``. Any scale is baked into B and
+  alpha equals the rank, so plain diffusers loads the file.
+- ``dense``: ``unet.<parameter>``, the tensor that replaces the parameter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vu_core.errors import EditError
+from vu_core.files import atomic_path, sha256_of_file
+
+if TYPE_CHECKING:
+    import torch
+
+    from vu_core.interfaces import Model
+
+EDIT_FILE = "edit.safetensors"
+LORA_FILE = "pytorch_lora_weights.safetensors"
+
+_SCHEMA = 1
+_METADATA_KEY = "vu"
+_LORA_A, _LORA_B, _WEIGHT = ".lora_A.weight", ".lora_B.weight", ".weight"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """The result of unlearning.
+
+    Attributes:
+        kind: ``"lora"`` or ``"dense"``.
+        tensors: Named as the module docstring says.
+        base: sha256 of every tensor of the base model that was read, by name
+            (``"unet.<parameter>"``), from `tensor_sha256`.
+        unlearner: Name of the component that made it.
+        info: JSON values for people and records: request, options, ranks.
+        scale: Strength at which it is applied; 1 as made, 0 is the identity.
+
+    Example:
+        >>> import torch
+        >>> edit = Edit.lora({"unet.proj.weight": (torch.ones(1, 4), torch.ones(3, 1))})
+        >>> edit.parameters()
+        ('unet.proj.weight',)
+        >>> edit.scaled(0.5).delta("unet.proj.weight", torch.zeros(3, 4)).max().item()
+        0.5
+    """
+
+    kind: Literal["lora", "dense"]
+    tensors: Mapping[str, torch.Tensor]
+    base: Mapping[str, str] = field(default_factory=dict)
+    unlearner: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)
+    scale: float = 1.0
+
+    @classmethod
+    def lora(cls, factors: Mapping[str, tuple[torch.Tensor, torch.Tensor]], **fields: Any) -> Edit:
+        """Return a low-rank edit.
+
+        Args:
+            factors: By parameter name, ``A`` (rank, in) and ``B`` (out, rank).
+            fields: Other fields of `Edit`.
+
+        Raises:
+            EditError: A parameter is no weight of a module, or shapes do not fit.
+        """
+        tensors = {}
+        for parameter, (a, b) in factors.items():
+            if not parameter.endswith(_WEIGHT):
+                raise EditError(f"'{parameter}' cannot have a low-rank edit: it is not a module's weight")
+            if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
+                raise EditError(f"factors of '{parameter}' do not fit: A {tuple(a.shape)}, B {tuple(b.shape)}")
+            module = parameter.removesuffix(_WEIGHT)
+            tensors[module + _LORA_A] = a.detach().float().contiguous()
+            tensors[module + _LORA_B] = b.detach().float().contiguous()
+        return cls(kind="lora", tensors=tensors, **fields)
+
+    @classmethod
+    def dense(cls, replacements: Mapping[str, torch.Tensor], **fields: Any) -> Edit:
+        """Return an edit that replaces whole parameters, by name."""
+        return cls(kind="dense", tensors={name: t.detach().contiguous() for name, t in replacements.items()}, **fields)
+
+    def parameters(self) -> tuple[str, ...]:
+        """Return the names of the parameters it changes, sorted."""
+        if self.kind == "dense":
+            return tuple(sorted(self.tensors))
+        return tuple(sorted(name.removesuffix(_LORA_A) + _WEIGHT for name in self.tensors if name.endswith(_LORA_A)))
+
+    def delta(self, parameter: str, base: torch.Tensor) -> torch.Tensor:
+        """Return what is added to ``base``, the parameter's tensor: float32, on its device, scale included."""
+        import torch
+
+        if self.kind == "lora":
+            module = parameter.removesuffix(_WEIGHT)
+            a = self.tensors[module + _LORA_A].to(base.device, torch.float32)
+            b = self.tensors[module + _LORA_B].to(base.device, torch.float32)
+            change = b @ a
+        else:
+            change = self.tensors[parameter].to(base.device, torch.float32) - base.float()
+        return change if self.scale == 1.0 else change * self.scale
+
+    def scaled(self, factor: float) -> Edit:
+        """Return this edit at ``factor`` times its strength."""
+        return replace(self, scale=self.scale * factor)
+
+    def is_identity(self) -> bool:
+        """Return whether applying it changes nothing, whatever the model."""
+        if self.scale == 0.0 or not self.tensors:
+            return True
+        return self.kind == "lora" and not any(t.any() for name, t in self.tensors.items() if name.endswith(_LORA_B))
+
+    def bytes(self) -> int:
+        """Return the size of its tensors in bytes."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors.values())
+
+    def rank(self) -> int | None:
+        """Return the largest rank of a low-rank edit; None for a dense one."""
+        if self.kind == "dense":
+            return None
+        return max((tensor.shape[0] for name, tensor in self.tensors.items() if name.endswith(_LORA_A)), default=0)
+
+    def sha256(self) -> str:
+        """Return the sha256 (hex) of kind, scale and tensors: equal edits have equal hashes."""
+        digest = hashlib.sha256(f"{self.kind} {self.scale!r}".encode())
+        for name in sorted(self.tensors):
+            digest.update(name.encode())
+            digest.update(tensor_sha256(self.tensors[name]).encode())
+        return digest.hexdigest()
+
+    @contextmanager
+    def applied(self, model: Model) -> Iterator[None]:
+        """Apply to ``model`` for the length of a ``with`` block; see `applied`."""
+        with applied(model, [self]):
+            yield
+
+
+def tensor_sha256(tensor: torch.Tensor) -> str:
+    """Return the sha256 (hex) of a tensor's dtype, shape and bytes."""
+    import torch
+
+    flat = tensor.detach().cpu().contiguous()
+    digest = hashlib.sha256(f"{str(flat.dtype).removeprefix('torch.')} {list(flat.shape)}".encode())
+    digest.update(flat.reshape(-1).view(torch.uint8).numpy() if flat.numel() else b"")
+    return digest.hexdigest()
+
+
+@contextmanager
+def applied(model: Model, edits: Sequence[Edit]) -> Iterator[None]:
+    """Swap the edited parameters of ``model`` in; put the original objects back at the end.
+
+    The originals return bit for bit, also when the block raises. Edits of one matrix add up.
+
+    Args:
+        model: Its components hold the parameters.
+        edits: Applied together; an empty sequence changes nothing.
+
+    Raises:
+        EditError: An edit was made for another base model, or names a parameter that is not there.
+    """
+    swapped: list[tuple[torch.nn.Module, str, torch.nn.Parameter]] = []
+    try:
+        for parameter, weight in edited_weights(model, edits).items():
+            module, attribute = _owner(model, parameter)
+            swapped.append((module, attribute, module._parameters[attribute]))  # type: ignore[arg-type]
+            module._parameters[attribute] = weight
+        yield
+    finally:
+        for module, attribute, original in reversed(swapped):
+            module._parameters[attribute] = original
+
+
+def edited_weights(model: Model, edits: Sequence[Edit]) -> dict[str, torch.nn.Parameter]:
+    """Return the parameters of ``model`` that ``edits`` change, with the edits in them, by name.
+
+    Raises:
+        EditError: An edit was made for another base model, or names a parameter that is not there.
+    """
+    import torch
+
+    active = [edit for edit in edits if not edit.is_identity()]
+    weights: dict[str, torch.nn.Parameter] = {}
+    for edit in active:
+        check_base(edit, model)
+    with torch.no_grad():
+        for parameter in sorted({name for edit in active for name in edit.parameters()}):
+            module, attribute = _owner(model, parameter)
+            base = module._parameters[attribute]
+            total = base.float()
+            for edit in active:
+                if parameter in edit.parameters():
+                    total = total + _fitting_delta(edit, parameter, base)
+            weights[parameter] = torch.nn.Parameter(total.to(base.dtype), requires_grad=base.requires_grad)
+    return weights
+
+
+def check_base(edit: Edit, model: Model) -> None:
+    """Refuse an edit that was made for another base model.
+
+    Raises:
+        EditError: A parameter that the edit changes is not the one it was made for.
+    """
+    for parameter in edit.parameters():
+        expected = edit.base.get(parameter)
+        if expected is None:
+            continue
+        component, _, name = parameter.partition(".")
+        if tensor_sha256(model.tensor(component, name)) != expected:  # type: ignore[attr-defined]
+            raise EditError(
+                f"this edit was made for another base model: '{parameter}' differs in '{model.name}'",
+                hint="Use the model named in the edit's record, or unlearn again on this one.",
+            )
+
+
+def combine(edits: Sequence[Edit]) -> Edit:
+    """Return one low-rank edit that does what ``edits`` do together: their sum.
+
+    The sum of separate edits is in general not the edit that unlearning all concepts at once gives.
+
+    Raises:
+        EditError: An edit is dense, or they were made for different base models.
+    """
+    import torch
+
+    if any(edit.kind != "lora" for edit in edits):
+        raise EditError("only low-rank edits can be combined into one", hint="Apply dense edits one after another.")
+    base: dict[str, str] = {}
+    stacked: dict[str, list[torch.Tensor]] = {}
+    for edit in edits:
+        for name, sha in edit.base.items():
+            if base.setdefault(name, sha) != sha:
+                raise EditError(f"the edits were made for different base models: '{name}' differs")
+        for name, tensor in _baked(edit).items():
+            stacked.setdefault(name, []).append(tensor)
+    tensors = {name: torch.cat(parts, dim=0 if name.endswith(_LORA_A) else 1) for name, parts in stacked.items()}
+    info = {"combined": [{"sha256": edit.sha256(), "scale": edit.scale, **edit.info} for edit in edits]}
+    return Edit(kind="lora", tensors=tensors, base=base, unlearner="+".join(e.unlearner for e in edits), info=info)
+
+
+def write_edit(edit: Edit, path: Path) -> str:
+    """Write ``edit`` to ``path`` as safetensors and return the sha256 of the file.
+
+    A low-rank edit is written with its scale baked in, under the names plain diffusers reads.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    lora = edit.kind == "lora"
+    header = {
+        "schema": _SCHEMA,
+        "kind": edit.kind,
+        "scale": 1.0 if lora else edit.scale,
+        "unlearner": edit.unlearner,
+        "base": dict(edit.base),
+        "info": dict(edit.info),
+    }
+    metadata = {"format": "pt", _METADATA_KEY: json.dumps(header, sort_keys=True)}
+    with atomic_path(path) as temporary:
+        save_file(_baked(edit) if lora else dict(edit.tensors), temporary, metadata=metadata)
+    return sha256_of_file(path)
+
+
+def read_edit(path: Path) -> Edit:
+    """Return the edit in a file, or in a run's folder.
+
+    Raises:
+        EditError: There is none, it is damaged, or it is no edit of this version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    file = path / EDIT_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise EditError(f"'{path}' holds no edit", hint=f"Give a run's folder or its {EDIT_FILE}.")
+    try:
+        with safe_open(file, framework="pt") as stream:
+            header = (stream.metadata() or {}).get(_METADATA_KEY)
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
+    except (SafetensorError, OSError) as error:
+        raise EditError(
+            f"'{file}' is not a readable safetensors file: {error}", hint="It may be truncated; make it again."
+        ) from error
+    if header is None:
+        raise EditError(f"'{file}' is no edit of vu: its header has no '{_METADATA_KEY}' entry")
+    return _from_header(json.loads(header), tensors, file)
+
+
+def _from_header(header: Mapping[str, Any], tensors: dict[str, torch.Tensor], file: Path) -> Edit:
+    if header.get("schema") != _SCHEMA or header.get("kind") not in ("lora", "dense"):
+        raise EditError(
+            f"'{file}' has schema {header.get('schema')} and kind {header.get('kind')!r}, this vu reads schema {_SCHEMA}",
+            hint="Install a newer vu-core.",
+        )
+    return Edit(
+        kind=header["kind"],
+        tensors=tensors,
+        base=header["base"],
+        unlearner=header["unlearner"],
+        info=header["info"],
+        scale=header["scale"],
+    )
+
+
+def _baked(edit: Edit) -> dict[str, torch.Tensor]:
+    return {
+        name: tensor * edit.scale if name.endswith(_LORA_B) and edit.scale != 1.0 else tensor
+        for name, tensor in edit.tensors.items()
+    }
+
+
+def _owner(model: Model, parameter: str) -> tuple[torch.nn.Module, str]:
+    component, _, name = parameter.partition(".")
+    path, _, attribute = name.rpartition(".")
+    try:
+        module = model.component(component).get_submodule(path)
+    except AttributeError:
+        module = None
+    if module is None or module._parameters.get(attribute) is None:
+        raise EditError(
+            f"'{model.name}' has no parameter '{parameter}' that this edit changes",
+            hint="The edit was made for a model of another architecture.",
+        )
+    return module, attribute
+
+
+def _fitting_delta(edit: Edit, parameter: str, base: torch.Tensor) -> torch.Tensor:
+    delta = edit.delta(parameter, base)
+    if delta.shape != base.shape:
+        raise EditError(
+            f"the edit of '{parameter}' has shape {tuple(delta.shape)}, the model's is {tuple(base.shape)}",
+            hint="The edit was made for a model of another architecture.",
+        )
+    return delta

@@ -1,0 +1,254 @@
+"""What the objects behind specs must offer, as typing Protocols; nobody inherits from them.
+
+A model offers some of the capabilities `TensorSource`, `HasSites`, `Encodes`, `Denoises`,
+`Samples`, `Classifies`. An unlearner's spec names those it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+
+    from vu_core.context import RunContext
+    from vu_core.edits import Edit
+    from vu_core.types import Concept, Measurement, Request, Sample, SamplerSettings, Site
+
+
+class Model(Protocol):
+    """What every model offers, whatever its family.
+
+    Attributes:
+        name: How the user called it, for messages and records.
+        family: ``"text-to-image"`` or ``"classifier"``.
+        device: Where its modules are: ``"cpu"``, ``"cuda"``, ``"mps"``.
+        dtype: Name of the floating-point type it computes in: ``"float32"``.
+    """
+
+    name: str
+    family: str
+    device: str
+    dtype: str
+
+    def fingerprint(self) -> str:
+        """Return the sha256 (hex) of everything that decides this model's output."""
+
+    def component(self, name: str) -> torch.nn.Module:
+        """Return one component, loading it if need be, on ``device`` in ``dtype``, in eval mode."""
+
+
+@runtime_checkable
+class TensorSource(Protocol):
+    """Reads named tensors as stored on disk, one at a time, without building modules."""
+
+    def tensor_names(self, component: str) -> Sequence[str]:
+        """Return the names of all tensors of a component, as stored."""
+
+    def tensor(self, component: str, name: str) -> torch.Tensor:
+        """Return one tensor on the CPU, in its stored dtype.
+
+        Raises:
+            ModelError: The tensor or its file is missing or damaged.
+        """
+
+
+@runtime_checkable
+class HasSites(Protocol):
+    """Knows the linear layers through which text enters."""
+
+    def sites(self) -> Sequence[Site]:
+        """Return every site, in the order of the forward pass."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """Text-encoder states of some prompts.
+
+    Attributes:
+        states: By stream, float32 (N, L, d).
+        mask: By stream, bool (N, L): True for the tokens of the prompt, including those that mark
+            its beginning and end; False for padding.
+        first: By stream, the index of a prompt's first content token: 1 for encoders that put a
+            beginning-of-sequence token first, as CLIP does, else 0.
+    """
+
+    states: Mapping[str, torch.Tensor]
+    mask: Mapping[str, torch.Tensor]
+    first: Mapping[str, int]
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """Turns prompts into the states that the sites read."""
+
+    def encode(self, prompts: Sequence[str]) -> Encoding:
+        """Return the states of ``prompts``, computed as the pipeline itself computes them."""
+
+
+@runtime_checkable
+class Denoises(Protocol):
+    """Predicts noise, velocity or flow for a noisy latent."""
+
+    @property
+    def prediction_type(self) -> str:
+        """``"epsilon"``, ``"v_prediction"``, ``"sample"`` or ``"flow"``."""
+
+    def denoise(self, latents: torch.Tensor, timesteps: torch.Tensor, encoding: Encoding) -> torch.Tensor:
+        """Return the prediction for ``latents`` float (N, C, h, w) at ``timesteps`` int64 (N,)."""
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Draws pictures from prompts."""
+
+    def default_settings(self) -> SamplerSettings:
+        """Return the settings that suit this model."""
+
+    def sample(self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplerSettings) -> Iterator[torch.Tensor]:
+        """Yield one picture a prompt, in order: uint8 (3, H, W) RGB on the CPU.
+
+        A picture depends on its prompt, its seed and the settings (micro-batch included), never on
+        the others it is drawn with; except with ``noise="sequential"``.
+        """
+
+    def sampling_key(self, settings: SamplerSettings) -> Mapping[str, Any]:
+        """Return, as JSON values, all that decides a picture besides prompt, seed and edits."""
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """Turns images into class scores."""
+
+    def classify(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits float32 (N, C) for ``images`` float32 (N, 3, H, W), RGB in [0, 1]."""
+
+
+CAPABILITIES: dict[str, type] = {
+    cls.__name__: cls for cls in (TensorSource, HasSites, Encodes, Denoises, Samples, Classifies)
+}
+
+
+class ModelLoader(Protocol):
+    """The target of a loader's `ModelSpec`."""
+
+    def __call__(self, source: str, *, device: str, dtype: str, download: bool, revision: str | None) -> Model:
+        """Return the model in the folder or under the hub id ``source``; heavy parts load on first use."""
+
+
+class Dataset(Protocol):
+    """The target of a `DatasetSpec`, called without arguments."""
+
+    def concepts(self) -> Sequence[Concept]:
+        """Return all concepts, of every kind, in a fixed order."""
+
+    def neighbours(self, concept: Concept) -> Sequence[Concept]:
+        """Return the other concepts of its kind, the most similar first."""
+
+    def prompts(self, concept: Concept) -> Sequence[str]:
+        """Return prompts that show ``concept``; the i-th prompts of two concepts of one kind differ
+        in the concept alone."""
+
+    def split(self, request: Request) -> Data:
+        """Return what an unlearner may use for ``request``; never what an evaluation uses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What an unlearner is given to learn from.
+
+    Attributes:
+        forget: The concepts to forget, as in the request.
+        retain: The concepts to keep: those of the request, or the dataset's choice.
+        dataset: Where prompts, neighbours and images come from; None for a free-text request.
+    """
+
+    forget: tuple[Concept, ...]
+    retain: tuple[Concept, ...]
+    dataset: Dataset | None = None
+
+
+class Unlearner(Protocol):
+    """The target of an `UnlearnerSpec`, called without arguments."""
+
+    def unlearn(self, model: Any, request: Request, data: Data, config: Any, ctx: RunContext) -> Edit:
+        """Return the edit that makes ``model`` forget; leave the model bit for bit as it was.
+
+        Args:
+            model: Offers the capabilities that the spec's ``needs`` names.
+            request: What to forget, keep and put in its place.
+            data: Concepts, prompts and images that may be used.
+            config: An instance of the spec's ``config`` class.
+            ctx: Device, dtype, random generators, progress and log of this run.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classes:
+    """A classifier's verdict on some images.
+
+    Attributes:
+        names: The classes; one may be ``"other"``: nothing of the others is recognisable.
+        probabilities: float32 (N, len(names)); rows sum to 1.
+    """
+
+    names: Sequence[str]
+    probabilities: torch.Tensor
+
+    def labels(self) -> list[str]:
+        """Return the most probable class of each image (the first of equals)."""
+        return [self.names[i] for i in self.probabilities.argmax(dim=1).tolist()]
+
+
+class Scorer(Protocol):
+    """The target of a `ScorerSpec`, called with ``device=``; shares no weights with what it judges.
+
+    Attributes:
+        name: Names backbone and scale, as it appears beside numbers.
+        version: Changes whenever its verdicts may change, e.g. a sha256 of its weights.
+    """
+
+    name: str
+    version: str
+
+    def score(self, images: torch.Tensor, prompts: Sequence[str]) -> Any:
+        """Judge ``images`` uint8 (N, 3, H, W) RGB.
+
+        Returns:
+            `Classes` for ``outputs="classes"``; cosines float32 (N,) between each image and its
+            prompt for ``"similarity"``; features float32 (N, d) for ``"features"``.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Some samples with their pictures and verdicts, as metrics receive them.
+
+    Attributes:
+        samples: What was asked for.
+        images: uint8 (N, 3, H, W) RGB.
+        scores: By role, what the scorer of that role returned for these images.
+    """
+
+    samples: Sequence[Sample]
+    images: torch.Tensor
+    scores: Mapping[str, Any]
+
+
+class Metric(Protocol):
+    """The target of a `MetricSpec`, called with ``request=, neighbours=, config=``; used for one set of pictures."""
+
+    def update(self, batch: Batch) -> None:
+        """Add samples; any split into batches and any order gives the same result."""
+
+    def exclude(self, sample: Sample, reason: str) -> None:
+        """Count a sample that has no picture or no verdict; it is never a success."""
+
+    def compute(self) -> Sequence[Measurement]:
+        """Return one measurement a group.
+
+        Raises:
+            ComputeError: There are too few samples, or values are not finite.
+        """

@@ -1,0 +1,206 @@
+"""Frozen descriptions by which a plugin announces components without importing them.
+
+A spec holds strings and numbers only, so that it can be printed as JSON. ``target`` names the
+heavy object as ``"module:attribute"``; it is imported only when the component is used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+API_VERSION = 1
+
+Direction = Literal["up", "down", "none"]
+
+_NAME = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*(@[0-9]+)?")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_RESOURCE = re.compile(r"[A-Za-z_][\w.]*:[^\\]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every component states about itself.
+
+    Attributes:
+        name: Lower-case words joined by ``-``, unique within the plugin.
+        summary: One line, at most 100 characters.
+        target: ``"module:attribute"`` of the object that does the work.
+        reference: DOI, arXiv id or URL of the source; empty when there is none.
+        api: The version of this contract the plugin was written for; always the literal number.
+    """
+
+    kind: ClassVar[str] = "component"
+
+    name: str
+    summary: str
+    target: str = ""
+    reference: str = ""
+    api: int = 1
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with this spec, one sentence each; empty when it is valid."""
+        found = []
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            found.append(f"name {self.name!r} is not lower-case words joined by '-'")
+        if not isinstance(self.summary, str) or not self.summary or "\n" in self.summary or len(self.summary) > 100:
+            found.append("summary must be one line of 1 to 100 characters")
+        if self.needs_target() and not (isinstance(self.target, str) and _TARGET.fullmatch(self.target)):
+            found.append(f"target {self.target!r} is not 'module:attribute'")
+        if not isinstance(self.api, int) or self.api < 1:
+            found.append(f"api {self.api!r} is not a positive integer")
+        return found
+
+    def needs_target(self) -> bool:
+        """Return whether this spec must name a target."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnlearnerSpec(Spec):
+    """An algorithm that takes a model and a request and returns an edit.
+
+    Attributes:
+        config: ``"module:Class"`` of a light frozen dataclass with its options.
+        needs: Names of the capabilities in `vu_core.interfaces` that the model must offer.
+        families: Kinds of model it is meant for: ``"text-to-image"``, ``"classifier"``.
+    """
+
+    kind: ClassVar[str] = "unlearner"
+
+    config: str = ""
+    needs: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec(Spec):
+    """A number computed from pictures, prompts and scorers' outputs.
+
+    Attributes:
+        direction: Which way is better: ``"up"``, ``"down"`` or ``"none"``.
+        unit: ``"%"``, ``"cos x 100"``, ``"s"``, ...
+        ideal: The best possible value, or None when it depends on a reference.
+        range: Lowest and highest possible value; None where unbounded.
+        min_samples: Fewer samples are refused.
+        scorers: Roles of the scorers it needs; the protocol says which scorer plays which role.
+        config: ``"module:Class"`` of its options, when it has any.
+    """
+
+    kind: ClassVar[str] = "metric"
+
+    direction: Direction
+    unit: str
+    ideal: float | None = None
+    range: tuple[float | None, float | None] = (None, None)
+    min_samples: int = 1
+    scorers: tuple[str, ...] = ()
+    config: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(Spec):
+    """Concepts with their prompts, and images with captions, labels and attributes.
+
+    Attributes:
+        kinds: The axes its concepts lie on: ``("object", "style")``.
+    """
+
+    kind: ClassVar[str] = "dataset"
+
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Spec):
+    """A model that can be loaded by name, or a loader for a whole format.
+
+    A *loader* has a ``target``, a function ``load(source, *, device, dtype, download, revision)``,
+    and says by ``marker`` which folders it reads. A *named model* has a ``folder`` instead.
+
+    Attributes:
+        capabilities: Names of the capabilities in `vu_core.interfaces` that it offers.
+        family: ``"text-to-image"`` or ``"classifier"``.
+        marker: File that identifies a folder of this format: ``"model_index.json"``.
+        folder: ``"package:path"`` of a folder that travels inside the plugin.
+        embedded: Whether it is the model used when the user names none.
+        dataset: Name of the dataset its concepts come from.
+        protocol: Name of the protocol used when the user names none.
+        quick_protocol: Name of the protocol that ``--quick`` uses.
+        presets: Options tuned for this model: ``{unlearner: {preset: {option: value}}}``. A preset
+            called ``"default"`` is used, printed and recorded when the user names none.
+    """
+
+    kind: ClassVar[str] = "model"
+
+    capabilities: tuple[str, ...] = ()
+    family: str = "text-to-image"
+    marker: str = ""
+    folder: str = ""
+    embedded: bool = False
+    dataset: str = ""
+    protocol: str = ""
+    quick_protocol: str = ""
+    presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def needs_target(self) -> bool:
+        """Return whether this is a loader rather than a named model."""
+        return not self.folder
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with this spec, one sentence each; empty when it is valid."""
+        found = super().problems()
+        if self.folder and self.target:
+            found.append("a model has either a folder or a target, not both")
+        if self.folder and not _RESOURCE.fullmatch(self.folder):
+            found.append(f"folder {self.folder!r} is not 'package:path'")
+        if self.target and not self.marker:
+            found.append("a loader needs a marker, the file that identifies its folders")
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerSpec(Spec):
+    """A model that judges images.
+
+    Attributes:
+        outputs: What it computes: ``"classes"``, ``"similarity"`` or ``"features"``.
+        role: What it judges: ``"object"``, ``"style"``, ``"clip"``, ...
+    """
+
+    kind: ClassVar[str] = "scorer"
+
+    outputs: Literal["classes", "similarity", "features"]
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolSpec(Spec):
+    """A published evaluation as a data file.
+
+    Attributes:
+        file: ``"package:path"`` of the TOML file that `vu_core.protocols` reads.
+    """
+
+    kind: ClassVar[str] = "protocol"
+
+    file: str
+
+    def needs_target(self) -> bool:
+        """Return False: a protocol is data."""
+        return False
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with this spec, one sentence each; empty when it is valid."""
+        found = super().problems()
+        if not _RESOURCE.fullmatch(self.file):
+            found.append(f"file {self.file!r} is not 'package:path'")
+        if "@" not in self.name:
+            found.append(f"protocol name {self.name!r} has no version, as in 'name@1'")
+        return found
+
+
+SPEC_TYPES: tuple[type[Spec], ...] = (UnlearnerSpec, MetricSpec, DatasetSpec, ModelSpec, ScorerSpec, ProtocolSpec)
+KINDS: dict[str, type[Spec]] = {spec.kind: spec for spec in SPEC_TYPES}

@@ -1,0 +1,214 @@
+"""Plain data used everywhere: no behaviour beyond checking itself, no dependency."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vu_core.errors import RequestError
+
+FORGET, RETAIN, NEIGHBOURS = "forget", "retain", "neighbours"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concept:
+    """A thing that can be forgotten.
+
+    Attributes:
+        name: Identifier, unique within its dataset: ``"cat"``.
+        kind: The axis it lies on: ``"object"``, ``"style"``, ``"person"``, ``"class"``, ...
+        text: The words that stand for it in a prompt; ``name`` when empty.
+    """
+
+    name: str
+    kind: str = "object"
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise RequestError("a concept needs a name, an empty one was given")
+        if not self.text:
+            object.__setattr__(self, "text", self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to forget, what to keep and what, if anything, replaces it.
+
+    Attributes:
+        forget: At least one concept.
+        retain: Concepts to keep; empty leaves the choice to the dataset.
+        replace_with: Empty (the unlearner's own default), one concept for all of ``forget``,
+            or one for each.
+
+    Raises:
+        RequestError: ``forget`` is empty or repeats itself, overlaps ``retain``, or
+            ``replace_with`` has a length that fits neither rule or names a forgotten concept.
+    """
+
+    forget: tuple[Concept, ...]
+    retain: tuple[Concept, ...] = ()
+    replace_with: tuple[Concept, ...] = ()
+
+    def __post_init__(self) -> None:
+        forget = [concept.name for concept in self.forget]
+        if not forget:
+            raise RequestError("nothing to forget was given", hint="Name at least one concept: --forget cat")
+        repeated = sorted({name for name in forget if forget.count(name) > 1})
+        if repeated:
+            raise RequestError(f"forget names {_names(repeated)} more than once", hint="Name each concept once.")
+        both = sorted(set(forget) & {concept.name for concept in self.retain})
+        if both:
+            raise RequestError(
+                f"{_names(both)} cannot be both forgotten and retained", hint="Remove it from --forget or --retain."
+            )
+        if len(self.replace_with) not in (0, 1, len(forget)):
+            raise RequestError(
+                f"{len(self.replace_with)} replacements were given for {len(forget)} forgotten concepts",
+                hint="Give none, one for all, or one for each, in the same order.",
+            )
+        cycle = sorted(set(forget) & {concept.name for concept in self.replace_with})
+        if cycle:
+            raise RequestError(f"{_names(cycle)} cannot replace a concept while being forgotten itself")
+
+    def replacement(self, index: int) -> Concept | None:
+        """Return what replaces ``forget[index]``, or None when the request leaves it open."""
+        if not self.replace_with:
+            return None
+        return self.replace_with[0 if len(self.replace_with) == 1 else index]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One linear layer through which text enters a model.
+
+    Attributes:
+        component: The pipeline component that holds it: ``"unet"``.
+        path: Module path inside the component: ``"mid_block.attentions.0...attn2.to_k"``.
+        role: ``"key"``, ``"value"`` or ``"embedder"``.
+        stream: Name of the text stream it reads, a key of `Encoding.states`.
+        shape: ``(out_features, in_features)`` of the weight.
+        columns: First and one-past-last input column that the stream feeds; None for all.
+        bias: Whether the layer adds a bias.
+    """
+
+    component: str
+    path: str
+    role: Literal["key", "value", "embedder"]
+    stream: str
+    shape: tuple[int, int]
+    columns: tuple[int, int] | None = None
+    bias: bool = False
+
+    @property
+    def parameter(self) -> str:
+        """Name of the weight inside the component, as stored: ``path + ".weight"``."""
+        return f"{self.path}.weight"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerSettings:
+    """How pictures are drawn; None leaves the choice to what the model folder stores.
+
+    Attributes:
+        steps: Denoising steps, at least 1.
+        guidance_scale: Classifier-free guidance as diffusers defines it; 1 switches it off.
+        scheduler: A diffusers scheduler class name, or None for the stored one.
+        height: Pixels.
+        width: Pixels.
+        negative_prompt: Text of the unconditional branch.
+        micro_batch: Pictures denoised together, at least 1; a smaller last batch is padded.
+        noise: ``"per-image"``: one generator for each picture's seed. ``"sequential"``: one
+            generator, seeded once, drawn from in the order of the prompts, as some published
+            scripts do.
+    """
+
+    steps: int
+    guidance_scale: float
+    scheduler: str | None = None
+    height: int | None = None
+    width: int | None = None
+    negative_prompt: str = ""
+    micro_batch: int = 16
+    noise: Literal["per-image", "sequential"] = "per-image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One picture that a protocol asks for.
+
+    Attributes:
+        id: Stable name, unique within the protocol, usable as a file name.
+        prompt: Text given to the model.
+        seed: Seed of its initial noise.
+        attributes: What the prompt asks to see, by kind: ``{"object": "cat", "style": "noto"}``.
+        cluster: Samples of one prompt share it; intervals resample whole clusters.
+    """
+
+    id: str
+    prompt: str
+    seed: int
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    cluster: str = ""
+
+    def shows(self, concept: Concept) -> bool:
+        """Return whether this sample's prompt asks for ``concept``."""
+        return self.attributes.get(concept.kind) == concept.name
+
+    def group(self, request: Request) -> str:
+        """Return ``"forget"`` when it shows a forgotten concept, else ``"retain"``."""
+        return FORGET if any(self.shows(concept) for concept in request.forget) else RETAIN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A confidence interval.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        level: Coverage, a fraction in (0, 1).
+        method: ``"wilson"``, ``"cluster-bootstrap"``, ...
+    """
+
+    low: float
+    high: float
+    level: float = 0.95
+    method: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One number of one metric on one group of samples.
+
+    Attributes:
+        group: ``"forget"``, ``"retain"``, ``"neighbours"`` or a concept's name.
+        value: The number in the metric's unit; None when it cannot be computed (see ``note``).
+        n: Samples it is computed from.
+        n_excluded: Samples left out because an image or a score was missing.
+        interval: 95 % interval of ``value``; None with a reason in ``note``.
+        values: One value for each sample when ``value`` is their mean, else empty.
+        sample_ids: The samples of ``values``, same order: before and after are paired by them.
+        clusters: The clusters of ``values``, same order.
+        note: What a reader must know beside the number.
+    """
+
+    group: str
+    value: float | None
+    n: int
+    n_excluded: int = 0
+    interval: Interval | None = None
+    values: Sequence[float] = ()
+    sample_ids: Sequence[str] = ()
+    clusters: Sequence[str] = ()
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.value is not None and math.isnan(self.value):
+            raise ValueError(f"the value of group '{self.group}' is NaN; use None and a note")
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -28,12 +28,12 @@ from vu_core.specs import (
     ScorerSpec,
     UnlearnerSpec,
 )
-from vu_core.types import Concept, Interval, Measurement, Request, Sample, SamplerSettings, Site
 
 if TYPE_CHECKING:
     from vu_core.context import RunContext
     from vu_core.edits import Edit
     from vu_core.interfaces import Batch, Classes, Data, Encoding
+    from vu_core.types import Concept, Interval, Measurement, Request, Sample, SamplerSettings, Site
 
 __version__ = "0.1.0"
 
@@ -44,6 +44,13 @@ _LAZY = {
     "Classes": "vu_core.interfaces",
     "Data": "vu_core.interfaces",
     "Encoding": "vu_core.interfaces",
+    "Concept": "vu_core.types",
+    "Interval": "vu_core.types",
+    "Measurement": "vu_core.types",
+    "Request": "vu_core.types",
+    "Sample": "vu_core.types",
+    "SamplerSettings": "vu_core.types",
+    "Site": "vu_core.types",
 }
 
 __all__ = [

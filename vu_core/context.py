@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,7 @@ class RunContext:
         seed: Seed that all randomness of the run derives from.
         log: Called as ``log(step, values)`` with finite numbers; kept in ``events.jsonl``.
         warnings: Sentences that the record will carry; append to it.
+        track: What `progress` shows iterations with, called as ``track(items, total, label)``.
     """
 
     out_dir: Path
@@ -41,7 +42,7 @@ class RunContext:
     seed: int = 0
     log: Callable[[int, Mapping[str, float]], None] = _discard
     warnings: list[str] = field(default_factory=list)
-    track: Callable[[Iterable, int | None, str], Iterator] = _silent
+    track: Callable[[Iterable[Any], int | None, str], Iterator[Any]] = _silent
 
     def progress(self, items: Iterable[T], *, total: int | None = None, label: str = "") -> Iterator[T]:
         """Iterate over ``items`` while the user sees how far it is and how long it will take.
@@ -51,7 +52,7 @@ class RunContext:
             total: Its length, when ``len`` does not tell.
             label: What is being done, in a few words.
         """
-        if total is None and hasattr(items, "__len__"):
+        if total is None and isinstance(items, Sized):
             total = len(items)
         return self.track(items, total, label)
 

@@ -151,7 +151,8 @@ def tensor_sha256(tensor: torch.Tensor) -> str:
 
     flat = tensor.detach().cpu().contiguous()
     digest = hashlib.sha256(f"{str(flat.dtype).removeprefix('torch.')} {list(flat.shape)}".encode())
-    digest.update(flat.reshape(-1).view(torch.uint8).numpy() if flat.numel() else b"")
+    if flat.numel():
+        digest.update(flat.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -195,7 +196,7 @@ def edited_weights(model: Model, edits: Sequence[Edit]) -> dict[str, torch.nn.Pa
     with torch.no_grad():
         for parameter in sorted({name for edit in active for name in edit.parameters()}):
             module, attribute = _owner(model, parameter)
-            base = module._parameters[attribute]
+            base = module.get_parameter(attribute)
             total = base.float()
             for edit in active:
                 if parameter in edit.parameters():
@@ -286,7 +287,7 @@ def read_edit(path: Path) -> Edit:
     try:
         with safe_open(file, framework="pt") as stream:
             header = (stream.metadata() or {}).get(_METADATA_KEY)
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
+            tensors = {name: stream.get_tensor(name) for name in list(stream.keys())}
     except (SafetensorError, OSError) as error:
         raise EditError(
             f"'{file}' is not a readable safetensors file: {error}", hint="It may be truncated; make it again."
@@ -299,8 +300,8 @@ def read_edit(path: Path) -> Edit:
 def _from_header(header: Mapping[str, Any], tensors: dict[str, torch.Tensor], file: Path) -> Edit:
     if header.get("schema") != _SCHEMA or header.get("kind") not in ("lora", "dense"):
         raise EditError(
-            f"'{file}' has schema {header.get('schema')} and kind {header.get('kind')!r}, this vu reads schema {_SCHEMA}",
-            hint="Install a newer vu-core.",
+            f"'{file}' has schema {header.get('schema')} and kind {header.get('kind')!r}",
+            hint=f"This vu reads schema {_SCHEMA}, 'lora' and 'dense': install a newer vu-core.",
         )
     return Edit(
         kind=header["kind"],

@@ -74,8 +74,6 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
         given: What the user wrote.
         known: The names that would have been accepted.
     """
-    close = get_close_matches(given.lower(), {name.lower(): None for name in known}, n=1, cutoff=0.6)
-    if not close:
-        return ""
-    original = next(name for name in known if name.lower() == close[0])
-    return f"Did you mean '{original}'?"
+    originals = {name.lower(): name for name in known}
+    close = get_close_matches(given.lower(), originals, n=1, cutoff=0.6)
+    return f"Did you mean '{originals[close[0]]}'?" if close else ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 from vu_core.errors import RunError
 
@@ -23,14 +23,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         RunError: The disk is full or the folder cannot be written.
     """
-    handle, name = _make_temporary(path)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _make_temporary(path)
     try:
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise disk_error(path, error) from error
     finally:
@@ -63,9 +61,12 @@ def disk_error(path: Path, error: OSError) -> RunError:
     return RunError(f"'{path}' cannot be written: {error.strerror or error}", hint="Choose another folder with --out.")
 
 
-def _make_temporary(path: Path) -> tuple[int, str]:
+def _make_temporary(path: Path) -> Path:
+    # Not tempfile: its files are readable by their owner alone, and so would be the result.
+    temporary = path.with_name(f".{path.name}.{token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        temporary.touch(exist_ok=False)
     except OSError as error:
         raise disk_error(path, error) from error
+    return temporary

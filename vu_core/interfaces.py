@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from vu_core.edits import Edit
     from vu_core.types import Concept, Measurement, Request, Sample, SamplerSettings, Site
 
+OTHER = "other"
+
 
 class Model(Protocol):
     """What every model offers, whatever its family.
@@ -68,7 +70,7 @@ class Encoding:
     """Text-encoder states of some prompts.
 
     Attributes:
-        states: By stream, float32 (N, L, d).
+        states: By stream, float32 (N, L, d), on the CPU.
         mask: By stream, bool (N, L): True for the tokens of the prompt, including those that mark
             its beginning and end; False for padding.
         first: By stream, the index of a prompt's first content token: 1 for encoders that put a
@@ -148,8 +150,10 @@ class Dataset(Protocol):
         """Return the other concepts of its kind, the most similar first."""
 
     def prompts(self, concept: Concept) -> Sequence[str]:
-        """Return prompts that show ``concept``; the i-th prompts of two concepts of one kind differ
-        in the concept alone."""
+        """Return prompts that show ``concept``.
+
+        The i-th prompts of two concepts of one kind differ in the concept alone.
+        """
 
     def split(self, request: Request) -> Data:
         """Return what an unlearner may use for ``request``; never what an evaluation uses."""
@@ -190,7 +194,7 @@ class Classes:
     """A classifier's verdict on some images.
 
     Attributes:
-        names: The classes; one may be ``"other"``: nothing of the others is recognisable.
+        names: The classes; one may be `OTHER`: nothing of the others is recognisable.
         probabilities: float32 (N, len(names)); rows sum to 1.
     """
 

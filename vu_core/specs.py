@@ -7,13 +7,15 @@ heavy object as ``"module:attribute"``; it is imported only when the component i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 API_VERSION = 1
 
 Direction = Literal["up", "down", "none"]
+
+EACH_KIND = "{kind}"
 
 _NAME = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*(@[0-9]+)?")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -25,7 +27,7 @@ class Spec:
     """What every component states about itself.
 
     Attributes:
-        name: Lower-case words joined by ``-``, unique within the plugin.
+        name: Lower-case words joined by ``-``, unique among the plugin's components of its kind.
         summary: One line, at most 100 characters.
         target: ``"module:attribute"`` of the object that does the work.
         reference: DOI, arXiv id or URL of the source; empty when there is none.
@@ -81,23 +83,41 @@ class MetricSpec(Spec):
 
     Attributes:
         direction: Which way is better: ``"up"``, ``"down"`` or ``"none"``.
-        unit: ``"%"``, ``"cos x 100"``, ``"s"``, ...
+        forget_direction: Which way is better on forgotten concepts, where that differs.
+        unit: ``"%"``, ``"100 cos"``, ``"s"``, ...
         ideal: The best possible value, or None when it depends on a reference.
         range: Lowest and highest possible value; None where unbounded.
         min_samples: Fewer samples are refused.
         scorers: Roles of the scorers it needs; the protocol says which scorer plays which role.
+            The role `EACH_KIND` stands for one classifier a kind of concept that the protocol
+            shows, in the role named after the kind: ``"object"`` and ``"style"``.
+        label: How results are named when the number depends on a scorer and a scale: the role in
+            braces stands for its scorer's name, ``"clip_score[{clip}]"``. The name when empty.
         config: ``"module:Class"`` of its options, when it has any.
     """
 
     kind: ClassVar[str] = "metric"
 
     direction: Direction
+    forget_direction: Direction | None = None
     unit: str
     ideal: float | None = None
     range: tuple[float | None, float | None] = (None, None)
     min_samples: int = 1
     scorers: tuple[str, ...] = ()
+    label: str = ""
     config: str = ""
+
+    def roles(self, kinds: Iterable[str]) -> tuple[str, ...]:
+        """Return the scorer roles it needs in a protocol that shows concepts of ``kinds``.
+
+        Example:
+            >>> spec = MetricSpec(name="ua", summary="...", direction="up", unit="%", scorers=(EACH_KIND,))
+            >>> spec.roles(["object", "style"])
+            ('object', 'style')
+        """
+        kinds = tuple(kinds)
+        return tuple(role for named in self.scorers for role in (kinds if named == EACH_KIND else (named,)))
 
 
 @dataclass(frozen=True, kw_only=True)

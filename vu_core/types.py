@@ -125,13 +125,13 @@ class SamplerSettings:
             scripts do.
     """
 
-    steps: int
-    guidance_scale: float
+    steps: int = field(metadata={"ge": 1})
+    guidance_scale: float = field(metadata={"ge": 0})
     scheduler: str | None = None
-    height: int | None = None
-    width: int | None = None
+    height: int | None = field(default=None, metadata={"ge": 1})
+    width: int | None = field(default=None, metadata={"ge": 1})
     negative_prompt: str = ""
-    micro_batch: int = 16
+    micro_batch: int = field(default=16, metadata={"ge": 1})
     noise: Literal["per-image", "sequential"] = "per-image"
 
 
@@ -192,6 +192,8 @@ class Measurement:
         values: One value for each sample when ``value`` is their mean, else empty.
         sample_ids: The samples of ``values``, same order: before and after are paired by them.
         clusters: The clusters of ``values``, same order.
+        success: The value of a success when each of ``values`` is either that or 0, so that ``value``
+            is a share: 100 for a percentage; None for another mean.
         note: What a reader must know beside the number.
     """
 
@@ -203,11 +205,51 @@ class Measurement:
     values: Sequence[float] = ()
     sample_ids: Sequence[str] = ()
     clusters: Sequence[str] = ()
+    success: float | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
         if self.value is not None and math.isnan(self.value):
             raise ValueError(f"the value of group '{self.group}' is NaN; use None and a note")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One number of one metric on one group, before and after unlearning.
+
+    Attributes:
+        metric: Name of the metric, with the scorer and the scale where the number depends on them.
+        group: ``"forget"``, ``"retain"``, ``"neighbours"`` or a concept's name.
+        before: Of the base model; None when it cannot be computed (see ``note``).
+        after: Of the edited model; None when it cannot be computed.
+        change: After minus before, over the samples measured both times.
+        interval: 95 % interval of ``change``.
+        p_value: Probability of a change at least as large, either way, had nothing changed.
+        before_interval: 95 % interval of ``before``.
+        after_interval: 95 % interval of ``after``.
+        n: Samples that ``after`` is computed from.
+        n_excluded: Samples left out of ``before`` or ``after``, whichever lacks more.
+        unit: ``"%"``, ``"100 cos"``, ...
+        direction: Which way is better for this group: ``"up"``, ``"down"`` or ``"none"``.
+        ideal: The best possible value, or None when there is no absolute one.
+        note: What a reader must know beside the number.
+    """
+
+    metric: str
+    group: str
+    before: float | None
+    after: float | None
+    change: float | None
+    interval: Interval | None = None
+    p_value: float | None = None
+    before_interval: Interval | None = None
+    after_interval: Interval | None = None
+    n: int
+    n_excluded: int = 0
+    unit: str = ""
+    direction: Literal["up", "down", "none"] = "none"
+    ideal: float | None = None
+    note: str = ""
 
 
 def _names(names: Sequence[str]) -> str:

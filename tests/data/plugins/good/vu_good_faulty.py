@@ -1,0 +1,3 @@
+"""Raises when imported."""
+
+raise RuntimeError("the weights are not there")

@@ -1,0 +1,8 @@
+"""Written for a vu-core that is not this one."""
+
+from vu_core import UnlearnerSpec, hookimpl
+
+
+@hookimpl
+def vu_unlearners():
+    yield UnlearnerSpec(name="nothing", summary="Forget nothing.", target="vu_absent:Absent")

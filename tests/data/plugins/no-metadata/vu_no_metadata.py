@@ -1,0 +1,8 @@
+"""Installed without its METADATA file."""
+
+from vu_core import UnlearnerSpec, hookimpl
+
+
+@hookimpl
+def vu_unlearners():
+    yield UnlearnerSpec(name="nothing", summary="Forget nothing.", target="vu_absent:Absent")

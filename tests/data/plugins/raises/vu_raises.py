@@ -1,0 +1,3 @@
+"""Raises when imported."""
+
+raise RuntimeError("no licence file\nsee the manual")

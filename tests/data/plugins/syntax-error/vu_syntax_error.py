@@ -1,0 +1,4 @@
+"""Cannot be parsed."""
+
+def vu_unlearners(:
+    pass

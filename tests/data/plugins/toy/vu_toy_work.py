@@ -1,0 +1,139 @@
+"""The toy's heavy half."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from vu_core import Classes, ComputeError, Concept, Data, Edit, Measurement, SamplerSettings
+from vu_core.edits import tensor_sha256
+
+ANIMALS = ("cat", "dog", "fox", "bear", "frog")
+PARAMETER = "paint.table.weight"
+
+
+class ToyModel:
+    family = "text-to-image"
+    revision = None
+
+    def __init__(self, folder, device, dtype):
+        self.name, self.folder, self.device, self.dtype = str(folder), Path(folder), device, dtype
+        self._paint = nn.ModuleDict({"table": nn.Linear(5, 3, bias=False)})
+        self._paint.table.weight.data = self.tensor("paint", "table.weight").clone()
+
+    def tensor_names(self, component):
+        return ["table.weight"]
+
+    def tensor(self, component, name):
+        return load_file(self.folder / component / "model.safetensors")[name]
+
+    def component(self, name):
+        return self._paint
+
+    def fingerprint(self):
+        return hashlib.sha256((self.folder / "paint" / "model.safetensors").read_bytes()).hexdigest()
+
+    def default_settings(self):
+        return SamplerSettings(steps=1, guidance_scale=1.0, height=8, width=8)
+
+    def sampling_key(self, settings):
+        return {"model": self.fingerprint()}
+
+    def sample(self, prompts, seeds, settings):
+        for prompt, seed in zip(prompts, seeds, strict=True):
+            row = next(i for i, animal in enumerate(ANIMALS) if animal in prompt)
+            noise = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(seed)) * 4
+            colour = self._paint.table.weight.detach()[:, row].view(3, 1, 1)
+            yield (colour + noise).clamp(0, 255).to(torch.uint8)
+
+
+def load(source, *, device, dtype, download, revision):
+    return ToyModel(source, device, dtype)
+
+
+class ToyDataset:
+    def concepts(self):
+        return [Concept(name=name) for name in ANIMALS]
+
+    def neighbours(self, concept):
+        return [other for other in self.concepts() if other != concept]
+
+    def prompts(self, concept):
+        return [f"a {concept.text}"]
+
+    def split(self, request):
+        retain = request.retain or tuple(c for c in self.concepts() if c not in request.forget)
+        return Data(forget=request.forget, retain=retain, dataset=self)
+
+
+class Repaint:
+    def unlearn(self, model, request, data, config, ctx):
+        table = model.tensor("paint", "table.weight")
+        base = {PARAMETER: tensor_sha256(table)}
+        columns, changes = [], []
+        for i, concept in enumerate(ctx.progress(request.forget, label="repainting")):
+            other = request.replacement(i) or data.retain[0]
+            forgotten, kept = ANIMALS.index(concept.name), ANIMALS.index(other.name)
+            columns.append(nn.functional.one_hot(torch.tensor(forgotten), 5).float())
+            changes.append(config.strength * (table[:, kept] - table[:, forgotten]))
+            ctx.log(i, {"strength": config.strength})
+        a, b = torch.stack(columns), torch.stack(changes, dim=1)
+        if config.dense:
+            return Edit.dense({PARAMETER: table + b @ a}, base=base, unlearner="repaint")
+        return Edit.lora({PARAMETER: (a, b)}, base=base, unlearner="repaint")
+
+
+class Crash:
+    def unlearn(self, model, request, data, config, ctx):
+        raise RuntimeError("the unlearner broke")
+
+
+class Poison:
+    def unlearn(self, model, request, data, config, ctx):
+        return Edit.lora({PARAMETER: (torch.ones(1, 5), torch.full((3, 1), float("nan")))})
+
+
+class ToyScorer:
+    name, version = "toy-object", "1"
+
+    def __init__(self, device):
+        self._colours = load_file(Path(__file__).parent / "vu_toy_world/model/paint/model.safetensors")["table.weight"]
+
+    def score(self, images, prompts):
+        mean = images.float().mean(dim=(2, 3))
+        distance = torch.cdist(mean, self._colours.T)
+        return Classes(names=ANIMALS, probabilities=torch.softmax(-distance, dim=1))
+
+
+class Hit:
+    def __init__(self, request, neighbours, config):
+        self._request, self._values = request, {}
+
+    def update(self, batch):
+        for sample, label in zip(batch.samples, batch.scores["object"].labels(), strict=True):
+            self._values[sample.id] = (sample.group(self._request), 100.0 * (label == sample.attributes["object"]))
+
+    def exclude(self, sample, reason):
+        pass
+
+    def compute(self):
+        for group in ("forget", "retain"):
+            found = {id: value for id, (its_group, value) in self._values.items() if its_group == group}
+            yield Measurement(
+                group=group,
+                value=sum(found.values()) / len(found),
+                n=len(found),
+                values=tuple(found.values()),
+                sample_ids=tuple(found),
+                clusters=tuple(found),
+                success=100.0,
+            )
+
+
+class Fault(Hit):
+    def compute(self):
+        raise ComputeError("the metric broke")

@@ -1,0 +1,8 @@
+"""Implements a hook that does not exist."""
+
+from vu_core import hookimpl
+
+
+@hookimpl
+def vu_unlearner():
+    return ()

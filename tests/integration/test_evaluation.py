@@ -1,0 +1,197 @@
+"""Evaluation of invented pictures by invented judges and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from vu_core.context import RunContext
+from vu_core.errors import ConfigError
+from vu_core.evaluation import MetricUse, evaluate, judge, metric_use
+from vu_core.interfaces import Classes
+from vu_core.registry import Entry
+from vu_core.specs import MetricSpec
+from vu_core.statistics import mean_measurement
+from vu_core.types import Concept, Measurement, Request, Sample
+
+CAT = Concept(name="cat")
+REQUEST = Request(forget=(CAT,))
+SAMPLES = [
+    Sample(id=f"{name}-{i}", prompt=name, seed=i, attributes={"object": name}, cluster=f"{name}-{i}")
+    for name in ("cat", "dog")
+    for i in range(12)
+]
+
+
+class Brightness:
+    """A judge whose similarity is the picture's brightness; refuses pictures of exactly 13."""
+
+    name, version = "brightness-2", "1"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        self.batches.append(len(images))
+        if (images == 13).any():
+            raise RuntimeError("unlucky")
+        return images.double().mean((1, 2, 3)) / 255
+
+
+class MeanScore:
+    """The mean of the judge's numbers over the forgotten and the retained."""
+
+    def __init__(self, *, request, neighbours, config):
+        self.request, self.rows, self.excluded = request, [], []
+
+    def update(self, batch):
+        self.rows += zip(batch.samples, batch.scores["clip"].tolist(), strict=True)
+
+    def exclude(self, sample, reason):
+        self.excluded.append(sample)
+
+    def compute(self):
+        return [self._of(group) for group in ("forget", "retain")]
+
+    def _of(self, group) -> Measurement:
+        rows = [(s, v) for s, v in self.rows if s.group(self.request) == group]
+        return mean_measurement(
+            group,
+            [v for _, v in rows],
+            sample_ids=[s.id for s, _ in rows],
+            clusters=[s.cluster for s, _ in rows],
+            n_excluded=sum(s.group(self.request) == group for s in self.excluded),
+        )
+
+
+class Failing(MeanScore):
+    def update(self, batch):
+        raise ZeroDivisionError("nothing to divide")
+
+
+def use(target=MeanScore, **fields) -> MetricUse:
+    values = {"name": "toy", "summary": "s", "direction": "up", "unit": "", "scorers": ("clip",), **fields}
+    return MetricUse(spec=MetricSpec(**values), load=lambda: target, request=REQUEST)
+
+
+def pictures(levels: dict[str, int]):
+    def read(sample: Sample) -> torch.Tensor:
+        if sample.id not in levels:
+            raise FileNotFoundError(sample.id)
+        return torch.full((3, 4, 4), levels[sample.id], dtype=torch.uint8)
+
+    return read
+
+
+BEFORE = {sample.id: 100 + sample.seed for sample in SAMPLES}
+AFTER = {key: level - 51 if key.startswith("cat") else level for key, level in BEFORE.items()}
+
+
+def evaluated(tmp_path, before=BEFORE, after=AFTER, uses=None, **options):
+    scorers = {"clip": Brightness()}
+    ctx = RunContext(out_dir=tmp_path)
+    return evaluate(pictures(before), pictures(after), SAMPLES, uses or [use()], scorers, ctx, **options)
+
+
+def test_before_and_after_are_paired(tmp_path):
+    results, errors = evaluated(tmp_path)
+    assert errors == []
+    forget, retain = results
+    assert (forget.group, forget.n, retain.group) == ("forget", 12, "retain")
+    assert forget.before == pytest.approx(105.5 / 255)
+    assert forget.change == pytest.approx(-0.2)
+    assert (forget.interval.low, forget.interval.high) == pytest.approx((-0.2, -0.2))
+    assert (retain.change, retain.p_value) == (0, 1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_batches_do_not_matter(tmp_path, batch_size):
+    assert evaluated(tmp_path, batch_size=batch_size) == evaluated(tmp_path, batch_size=7)
+
+
+def test_a_missing_picture_is_excluded_counted_and_an_error(tmp_path):
+    after = {key: level for key, level in AFTER.items() if key != "cat-3"}
+    results, errors = evaluated(tmp_path, after=after)
+    assert (results[0].n, results[0].n_excluded) == (11, 1)
+    assert results[0].change == pytest.approx(-0.2)
+    assert "11 samples" in results[0].note
+    assert len(errors) == 1
+    assert "after: 1 of 24 pictures are excluded" in errors[0]
+    assert "cat-3" in errors[0]
+    assert evaluated(tmp_path, after=after, allowed_excluded=0.05)[1] == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_a_judge_that_fails_on_one_picture_excludes_that_one(tmp_path, batch_size):
+    results, errors = evaluated(tmp_path, after={**AFTER, "dog-0": 13}, batch_size=batch_size)
+    assert [(r.n, r.n_excluded) for r in results] == [(12, 0), (11, 1)]
+    assert "brightness-2: RuntimeError: unlucky" in errors[0]
+
+
+def test_a_failing_metric_is_an_error_and_the_others_go_on(tmp_path):
+    uses = [use(Failing, name="failing"), use(), use(min_samples=99, name="many"), use(range=(0, 0.1), name="narrow")]
+    results, errors = evaluated(tmp_path, uses=uses)
+    assert {r.metric for r in results} == {"toy"}
+    assert [error.partition(":")[0] for error in errors] == [
+        f"metric '{name}', {when}" for name in ("failing", "many", "narrow") for when in ("before", "after")
+    ]
+    assert "ZeroDivisionError: nothing to divide" in errors[0]
+    assert "too few" in errors[2]
+    assert "outside" in errors[4]
+
+
+def test_a_metric_fails_alone_when_its_judge_is_missing(tmp_path):
+    results, errors = evaluated(tmp_path, uses=[use(scorers=("face",), name="faces"), use()])
+    assert {r.metric for r in results} == {"toy"}
+    assert "no scorer plays the role 'face'" in errors[0]
+
+
+def test_direction_and_label_of_a_result(tmp_path):
+    fields = {"forget_direction": "down", "ideal": 1.0, "label": "toy[{clip},x1]", "unit": "cos"}
+    (forget, retain), _ = evaluated(tmp_path, uses=[use(**fields)])
+    assert (forget.metric, forget.unit) == ("toy[brightness-2,x1]", "cos")
+    assert (forget.direction, forget.ideal) == ("down", None)
+    assert (retain.direction, retain.ideal) == ("up", 1.0)
+
+
+def test_every_judge_sees_every_picture_once():
+    scorer = Brightness()
+    seen = list(judge(pictures(BEFORE), SAMPLES, {"clip": scorer}, batch_size=10))
+    assert scorer.batches == [10, 10, 4]
+    assert [s.id for judged in seen for s in judged.samples] == [s.id for s in SAMPLES]
+
+
+def test_pictures_of_several_sizes_are_judged_apart():
+    def read(sample: Sample) -> torch.Tensor:
+        return torch.zeros((3, 4 + sample.seed % 2, 4), dtype=torch.uint8)
+
+    assert sum(len(judged.samples) for judged in judge(read, SAMPLES, {"clip": Brightness()})) == len(SAMPLES)
+
+
+def test_what_is_no_picture_is_excluded():
+    judged = list(judge(lambda sample: torch.rand(3, 4, 4), SAMPLES[:1], {"clip": Brightness()}))
+    assert "not uint8" in judged[0].problem(["clip"])
+
+
+@dataclass(frozen=True)
+class Options:
+    strength: float = 1.0
+
+
+def test_options_of_a_metric_are_checked(monkeypatch):
+    spec = MetricSpec(name="toy", summary="s", direction="up", unit="", target="json:loads")
+    entry = Entry(spec=spec, plugin="vu-toy", version="1")
+    assert metric_use(entry, {}, REQUEST, [CAT]).neighbours == (CAT,)
+    with pytest.raises(ConfigError, match="has no options, but strength"):
+        metric_use(entry, {"strength": 2}, REQUEST, ())
+    monkeypatch.setattr(Entry, "config_class", lambda self: Options)
+    assert metric_use(entry, {"strength": 2.0}, REQUEST, ()).config == Options(2.0)
+    with pytest.raises(ConfigError, match=r"metric 'toy'.*strength"):
+        metric_use(entry, {"strenght": 2}, REQUEST, ())
+
+
+def test_labels_of_classes_are_the_first_of_equals():
+    assert Classes(names=("a", "b"), probabilities=torch.tensor([[0.5, 0.5]])).labels() == ["a"]

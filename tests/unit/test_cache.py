@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from vu_core.cache import ImageCache, cache_dir, key_sha256
+from vu_core.errors import ConfigError
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return ImageCache(root=tmp_path / "images", limit_bytes=10_000)
+
+
+def test_what_is_put_is_found_by_an_equal_key_only(cache):
+    cache.put({"prompt": "a cat", "seed": 1}, b"picture")
+    assert cache.get({"seed": 1, "prompt": "a cat"}).read_bytes() == b"picture"
+    assert cache.get({"prompt": "a cat", "seed": 2}) is None
+
+
+def test_the_key_lies_beside_the_picture(cache):
+    path = cache.put({"seed": 1}, b"picture")
+    assert json.loads(path.with_suffix(".json").read_text()) == {"seed": 1}
+
+
+def test_a_key_that_json_cannot_hold_exactly_is_refused():
+    with pytest.raises(ValueError, match="JSON"):
+        key_sha256({"guidance": float("nan")})
+
+
+def test_size_counts_pictures_and_all_bytes_and_clear_empties(cache):
+    assert cache.size() == (0, 0)
+    for seed in range(3):
+        cache.put({"seed": seed}, b"x" * 100)
+    pictures, size = cache.size()
+    assert pictures == 3 and size > 300
+    assert cache.clear()[0] == 3
+    assert cache.size()[0] == 0 and cache.get({"seed": 0}) is None
+
+
+def test_trim_removes_the_least_recently_used(cache):
+    for seed in range(4):
+        path = cache.put({"seed": seed}, b"x" * 4_000)
+        os.utime(path, (1_000 + seed, 1_000 + seed))
+    cache.get({"seed": 0})
+    assert cache.trim() == 2
+    assert [seed for seed in range(4) if cache.get({"seed": seed})] == [0, 3]
+    assert cache.trim() == 0
+
+
+def test_nothing_partial_stays_behind(cache):
+    cache.put({"seed": 0}, b"x")
+    assert not [path for path in cache.root.rglob("*") if path.name.endswith(".part")]
+
+
+def test_the_environment_moves_and_limits_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("VU_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("VU_CACHE_LIMIT_GB", "0.5")
+    assert cache_dir() == tmp_path
+    assert ImageCache.of_user() == ImageCache(root=tmp_path / "images", limit_bytes=500_000_000)
+
+
+@pytest.mark.parametrize("given", ["much", "-1", "nan", "inf", ""])
+def test_a_limit_that_is_no_size_is_refused(monkeypatch, given):
+    monkeypatch.setenv("VU_CACHE_LIMIT_GB", given)
+    with pytest.raises(ConfigError, match="VU_CACHE_LIMIT_GB"):
+        ImageCache.of_user()

@@ -1,0 +1,139 @@
+"""A content-addressed store of pictures, shared by all runs of a user.
+
+A picture lies under the sha256 of the JSON that decides it (model, edits, prompt, seed, sampler,
+versions), and that JSON lies beside it. Files appear by renaming, so readers need no lock; clearing
+and trimming take one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vu_core.errors import ConfigError
+from vu_core.files import atomic_path, write_text
+
+CACHE_DIR_VARIABLE = "VU_CACHE_DIR"
+CACHE_LIMIT_VARIABLE = "VU_CACHE_LIMIT_GB"
+DEFAULT_LIMIT_GB = 10.0
+
+
+def cache_dir() -> Path:
+    """Return the folder of all that vu caches: ``$VU_CACHE_DIR``, else the platform's cache folder."""
+    given = os.environ.get(CACHE_DIR_VARIABLE)
+    if given:
+        return Path(given).expanduser().absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("vu")
+
+
+def key_sha256(key: Mapping[str, Any]) -> str:
+    """Return the sha256 (hex) of a key's canonical JSON."""
+    return hashlib.sha256(_canonical(key).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ImageCache:
+    """Pictures by what decides them.
+
+    Attributes:
+        root: Folder of the store; made when first written to.
+        limit_bytes: `trim` removes the least recently used pictures above it.
+
+    Example:
+        >>> cache = ImageCache.of_user()
+        >>> cache.get({"prompt": "never drawn", "seed": 0}) is None
+        True
+    """
+
+    root: Path
+    limit_bytes: int
+
+    @classmethod
+    def of_user(cls) -> ImageCache:
+        """Return the store in `cache_dir`, with the limit of ``$VU_CACHE_LIMIT_GB`` (default 10).
+
+        Raises:
+            ConfigError: The variable is not a number of at least 0.
+        """
+        given = os.environ.get(CACHE_LIMIT_VARIABLE, str(DEFAULT_LIMIT_GB))
+        try:
+            limit = float(given)
+        except ValueError:
+            limit = -1.0
+        if not 0 <= limit < float("inf"):
+            raise ConfigError(f"{CACHE_LIMIT_VARIABLE}={given!r} is not a size in GB, such as 10 or 0.5")
+        return cls(root=cache_dir() / "images", limit_bytes=int(limit * 1e9))
+
+    def get(self, key: Mapping[str, Any]) -> Path | None:
+        """Return the file of the picture that ``key`` decides, or None; a hit counts as a use."""
+        path = self._path(key)
+        try:
+            os.utime(path)
+        except OSError:
+            return None
+        return path
+
+    def put(self, key: Mapping[str, Any], picture: bytes) -> Path:
+        """Store ``picture``, the bytes of a PNG file, under ``key`` and return its file.
+
+        Raises:
+            RunError: The disk is full or the folder cannot be written.
+        """
+        path = self._path(key)
+        write_text(path.with_suffix(".json"), _canonical(key))
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(picture)
+        return path
+
+    def size(self) -> tuple[int, int]:
+        """Return how many pictures there are, and the bytes of everything in the store."""
+        files = [entry for entry in self.root.rglob("*") if entry.is_file()] if self.root.is_dir() else []
+        return sum(entry.suffix == ".png" for entry in files), sum(entry.stat().st_size for entry in files)
+
+    def clear(self) -> tuple[int, int]:
+        """Remove everything; return how many pictures and bytes there were."""
+        before = self.size()
+        if self.root.is_dir():
+            with self._lock():
+                for folder in self.root.iterdir():
+                    if folder.is_dir():
+                        shutil.rmtree(folder, ignore_errors=True)
+        return before
+
+    def trim(self) -> int:
+        """Remove the least recently used pictures above the limit; return how many."""
+        _, total = self.size()
+        if total <= self.limit_bytes:
+            return 0
+        removed = 0
+        with self._lock():
+            pictures = sorted((path.stat().st_mtime_ns, path) for path in self.root.rglob("*.png"))
+            for _, path in pictures:
+                if total <= self.limit_bytes:
+                    break
+                for file in (path, path.with_suffix(".json")):
+                    total -= file.stat().st_size if file.is_file() else 0
+                    file.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def _path(self, key: Mapping[str, Any]) -> Path:
+        sha = key_sha256(key)
+        return self.root / sha[:2] / f"{sha}.png"
+
+    def _lock(self) -> Any:
+        from filelock import FileLock
+
+        return FileLock(self.root / ".lock")
+
+
+def _canonical(key: Mapping[str, Any]) -> str:
+    return json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)

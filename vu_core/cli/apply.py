@@ -1,0 +1,35 @@
+"""``vu apply``: write a model folder with an edit in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("apply")
+def apply_command(
+    edit: Annotated[list[Path], typer.Argument(help="A run's folder or an edit's file; several add up.")],
+    out: Annotated[Path, typer.Option(help="The new model folder; must not exist.")],
+    model: Annotated[str, typer.Option(help="Name, folder or hub id; default: the embedded model.")] = "",
+    edit_scale: Annotated[float, typer.Option(help="Strength of the edits: 0 is the base model.")] = 1.0,
+    download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from a hub.")] = False,
+    revision: Annotated[str, typer.Option(help="Revision of a hub model.")] = "",
+) -> None:
+    """Write a copy of a model's folder with edits in its weights; the original is left alone.
+
+    Example: vu apply runs/uce-cat --out emoji-without-cat
+    """
+    from vu_core.cli._models import load_named
+    from vu_core.edits import read_edit
+    from vu_core.merging import write_merged
+
+    edits = [read_edit(path).scaled(edit_scale) for path in edit]
+    loaded = load_named(
+        model, device="cpu", dtype="float32", download=download, revision=revision, needs="TensorSource"
+    )
+    changed = write_merged(loaded, edits, out)
+    typer.echo(f"{changed} tensors changed; the model is in {out}")

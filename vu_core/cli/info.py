@@ -1,0 +1,117 @@
+"""``vu info``: one component and its options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vu_core.config import Option
+    from vu_core.registry import Entry, Registry
+    from vu_core.specs import Spec
+
+app = typer.Typer()
+
+_HEADER = ("name", "summary", "api")
+
+
+@app.command("info")
+def info_command(
+    name: Annotated[str, typer.Argument(help="A component: uce; kind/name or plugin:name when that is ambiguous.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Describe a component: what it does, needs and can be told. Nothing heavy is imported."""
+    from vu_core.config import options_of
+    from vu_core.registry import Registry
+
+    registry = Registry.discover()
+    entry = _find(registry, name)
+    config = entry.config_class()
+    options = options_of(config) if config else []
+    if as_json:
+        _print_json(entry, options)
+    else:
+        _print_text(registry, entry, options)
+
+
+def _find(registry: Registry, name: str) -> Entry[Any]:
+    from vu_core.errors import UnknownNameError, did_you_mean
+    from vu_core.registry import may_provide_it
+    from vu_core.specs import KINDS
+
+    kind, _, rest = name.partition("/")
+    if rest and kind in KINDS:
+        return registry.get(kind, rest)
+    kinds = [kind for kind in KINDS if registry.find(kind, name)]
+    if len(kinds) == 1:
+        return registry.get(kinds[0], name)
+    if kinds:
+        choices = ", ".join(f"vu info {kind}/{name}" for kind in kinds)
+        raise UnknownNameError(f"'{name}' is a {' and a '.join(kinds)}", hint=f"Say which: {choices}")
+    names = [entry.spec.name for entry in registry.entries()]
+    hints = (did_you_mean(name, names), "See 'vu list'.", may_provide_it(registry.plugins.records))
+    raise UnknownNameError(f"unknown component '{name}'", hint=" ".join(hint for hint in hints if hint))
+
+
+def _print_json(entry: Entry[Any], options: list[Option]) -> None:
+    import json
+
+    from vu_core.cli._output import spec_as_json
+
+    described = {**spec_as_json(entry.spec), "plugin": entry.plugin, "version": entry.version}
+    typer.echo(json.dumps({**described, "options": [vars(option) for option in options]}, indent=2))
+
+
+def _print_text(registry: Registry, entry: Entry[Any], options: list[Option]) -> None:
+    from dataclasses import fields
+
+    spec = entry.spec
+    typer.echo(f"{spec.name}: {spec.kind} of {entry.plugin} {entry.version}")
+    typer.echo(spec.summary)
+    typer.echo()
+    facts = {field.name: _text(field.name, getattr(spec, field.name)) for field in fields(spec)}
+    facts.update(_presets(registry, spec))
+    width = max(map(len, facts))
+    for key, text in facts.items():
+        if text and key not in _HEADER:
+            typer.echo(f"{key:<{width}}  {text}")
+    for option in options:
+        typer.echo()
+        _print_option(option)
+
+
+def _print_option(option: Option) -> None:
+    from vu_core.config import REQUIRED
+
+    default = option.default if option.default == REQUIRED else f"default {option.default}"
+    symbol = f"{option.symbol} of the paper" if option.symbol else ""
+    typer.echo(f"-o {option.name}=...  {', '.join(filter(None, (option.type, option.range, default, symbol)))}")
+    if option.help:
+        typer.echo(f"   {option.help}")
+
+
+def _presets(registry: Registry, spec: Spec) -> dict[str, str]:
+    """Return, in words, the presets a model carries, or those that models carry for an unlearner."""
+    facts = {}
+    for model in registry.entries("model"):
+        carried: Any = getattr(model.spec, "presets", {})
+        for unlearner, presets in carried.items():
+            for preset, values in presets.items():
+                options = ", ".join(f"{option}={value}" for option, value in values.items())
+                if spec is model.spec:
+                    facts[f"preset {unlearner}/{preset}"] = options
+                elif spec.kind == "unlearner" and spec.name == unlearner:
+                    facts[f"preset {preset}"] = f"{options}, for the model {model.spec.name}"
+    return facts
+
+
+def _text(key: str, value: Any) -> str:
+    if key == "range":
+        low, high = value
+        return f"{'-inf' if low is None else low} to {'inf' if high is None else high}"
+    if key == "presets" or value is False:
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else "yes" if value is True else str(value)

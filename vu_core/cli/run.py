@@ -1,0 +1,172 @@
+"""``vu run``: make a model forget, measure what it forgot and what it kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer()
+
+_RUNS = Path("runs")
+
+
+@app.command("run")
+def run_command(
+    unlearner: Annotated[str, typer.Argument(help="Name of the unlearner; see 'vu list unlearner'.")] = "",
+    forget: Annotated[list[str] | None, typer.Option(help="Concept to forget; repeat it or use commas.")] = None,
+    retain: Annotated[list[str] | None, typer.Option(help="Concept to keep; default: the dataset's choice.")] = None,
+    replace_with: Annotated[
+        list[str] | None, typer.Option(help="Concept put in its place: one for all, or one for each.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the embedded model.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Where concepts come from; default: the model's own.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Name or TOML file; default: the model's own.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the protocol's own.")] = None,
+    preset: Annotated[str | None, typer.Option(help="The model's preset for the unlearner, or 'none'.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("-o", "--option", help="An unlearner's option, key=value.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all randomness of the unlearner.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from a hub.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
+    config: Annotated[Path | None, typer.Option("-c", "--config", help="A run.toml to repeat.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; default: a new one under runs/.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Use the model's quick protocol.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would happen, stop.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out, or the last like it.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print record.json and nothing else.")] = False,
+) -> None:
+    """Make a model forget a concept, and measure what it forgot and what it kept.
+
+    Example: vu run uce --forget cat
+    """
+    given = {
+        "unlearner": unlearner or None,
+        "forget": _split(forget),
+        "retain": _split(retain),
+        "replace_with": _split(replace_with),
+        "model": model,
+        "dataset": dataset,
+        "protocol": protocol,
+        "metrics": _split(metric),
+        "preset": preset,
+        "seed": seed,
+        "device": device,
+        "dtype": dtype,
+        "download": download or None,
+        "revision": revision,
+    }
+    values = {key: value for key, value in given.items() if value is not None}
+    spec = _spec(values, _options(option), config, out if resume else None)
+    _carry_out(spec, out, quick=quick, dry_run=dry_run, resume=resume, json_output=json_output)
+
+
+def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resume: bool, json_output: bool) -> None:
+    import json
+
+    from vu_core.cli import INTERRUPTED, _progress, _screen
+    from vu_core.planning import plan_run
+    from vu_core.registry import Registry
+    from vu_core.runner import Surface, open_folder, run
+
+    registry = Registry.discover()
+    plan = plan_run(spec, registry, quick=quick)
+    folder = out or (_last_like(plan) if resume else _new_folder(plan))
+    if dry_run:
+        if json_output:
+            typer.echo(json.dumps(_screen.plan_rows(plan, folder), indent=2))
+        else:
+            _screen.show_plan(plan, folder)
+        return
+    open_folder(folder, plan, resume=resume)
+    _interrupt_on_terminate()
+    surface = Surface(track=_progress.track, say=_progress.say)
+    if plan.spec.preset != "none":
+        _progress.say(f"preset '{plan.spec.preset}' of model '{plan.model.name}'; --preset none uses published values")
+    try:
+        record = run(plan, folder, registry, surface)
+    except KeyboardInterrupt:
+        _progress.say(f"interrupted; continue with: vu run --resume --out {folder}")
+        raise typer.Exit(INTERRUPTED) from None
+    if json_output:
+        typer.echo(record.as_json(), nl=False)
+    else:
+        _screen.show_result(plan, record)
+    if record.errors:
+        raise typer.Exit(1)
+
+
+def _spec(values: dict[str, Any], options: dict[str, Any], config: Path | None, resumed: Path | None) -> Any:
+    from dataclasses import asdict
+
+    from vu_core.errors import ConfigError, RequestError
+    from vu_core.runspec import RUN_FILE, read_run_file, run_spec
+
+    if resumed is not None and config is None and "unlearner" not in values:
+        config = resumed / RUN_FILE
+    if config is not None:
+        base = asdict(read_run_file(config))
+        values = {**base, **values, "options": {**base["options"], **options}}
+        return run_spec(values, origin="the command line")
+    if "unlearner" not in values:
+        raise ConfigError("no unlearner was named", hint="As in 'vu run uce --forget cat'; see 'vu list unlearner'.")
+    if "forget" not in values:
+        raise RequestError("nothing to forget was given", hint="Name at least one concept: --forget cat")
+    return run_spec({**values, "options": options}, origin="the command line")
+
+
+def _options(pairs: list[str] | None) -> dict[str, str]:
+    from vu_core.errors import ConfigError
+
+    options = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"-o takes key=value, '{pair}' was given", hint="As in -o erase_scale=2.")
+        options[key.strip()] = value.strip()
+    return options
+
+
+def _split(values: list[str] | None) -> list[str] | None:
+    if values is None:
+        return None
+    return [part.strip() for value in values for part in value.split(",")]
+
+
+def _new_folder(plan: Any) -> Path:
+    import re
+
+    forget = "-".join(concept.name for concept in plan.request.forget[:3])
+    stem = re.sub(r"[^\w.-]+", "-", f"{plan.unlearner.spec.name}-{forget}")
+    number = 1
+    while (folder := _RUNS / (stem if number == 1 else f"{stem}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def _last_like(plan: Any) -> Path:
+    from vu_core.errors import RunError, VuError
+    from vu_core.runner import open_folder
+    from vu_core.runspec import RUN_FILE
+
+    files = sorted(_RUNS.glob(f"*/{RUN_FILE}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for file in files:
+        try:
+            open_folder(file.parent, plan, resume=True)
+        except VuError:
+            continue
+        return file.parent
+    raise RunError(f"no run like this one is under '{_RUNS}'", hint="Start it without --resume, or name its --out.")
+
+
+def _interrupt_on_terminate() -> None:
+    import signal
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

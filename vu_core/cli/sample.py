@@ -1,0 +1,74 @@
+"""``vu sample``: pictures from a model, with or without edits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("sample")
+def sample_command(
+    prompts: Annotated[list[str], typer.Argument(help="What to draw; each in quotes.")],
+    model: Annotated[str, typer.Option(help="Name, folder or hub id; default: the embedded model.")] = "",
+    edit: Annotated[list[Path] | None, typer.Option(help="A run's folder or an edit's file; repeatable.")] = None,
+    edit_scale: Annotated[float, typer.Option(help="Strength of the edits: 0 is the base model.")] = 1.0,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Pictures a prompt, seeds from --seed on.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first picture of each prompt.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; default: the model's.")] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="Guidance; default: the model's.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="A diffusers scheduler class; default: the stored one.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What not to draw.")] = None,
+    height: Annotated[int | None, typer.Option(min=8, help="Pixels; default: the model's.")] = None,
+    width: Annotated[int | None, typer.Option(min=8, help="Pixels; default: the model's.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from a hub.")] = False,
+    revision: Annotated[str, typer.Option(help="Revision of a hub model.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("samples"),
+) -> None:
+    """Draw pictures from a model, with or without edits; one row a prompt in grid.png.
+
+    Example: vu sample "a cat" "a dog" --edit runs/uce-cat
+    """
+    from dataclasses import replace
+
+    given = {
+        "steps": steps,
+        "guidance_scale": guidance_scale,
+        "scheduler": scheduler,
+        "negative_prompt": negative_prompt,
+        "height": height,
+        "width": width,
+    }
+    from vu_core.cli._models import load_named
+    from vu_core.edits import read_edit
+
+    edits = [read_edit(path).scaled(edit_scale) for path in edit or ()]
+    loaded: Any = load_named(model, device=device, dtype=dtype, download=download, revision=revision, needs="Samples")
+    settings = replace(loaded.default_settings(), **{key: value for key, value in given.items() if value is not None})
+    _draw_into(out, loaded, edits, prompts, [seed + i for i in range(count)], settings)
+
+
+def _draw_into(out: Path, model: Any, edits: list[Any], prompts: list[str], seeds: list[int], settings: Any) -> None:
+    from vu_core.cache import ImageCache
+    from vu_core.cli import _progress
+    from vu_core.context import RunContext
+    from vu_core.files import atomic_path
+    from vu_core.report import grid
+    from vu_core.sampling import Folder, draw
+    from vu_core.types import Sample
+
+    samples = [
+        Sample(id=f"{row:02d}-{seed}", prompt=prompt, seed=seed) for row, prompt in enumerate(prompts) for seed in seeds
+    ]
+    context = RunContext(out_dir=out, track=_progress.track)
+    folder = Folder(out)
+    draw(model, edits, samples, settings, folder, context, cache=ImageCache.of_user(), label="drawing")
+    sheet = grid([folder.read(sample) for sample in samples], columns=len(seeds))
+    with atomic_path(out / "grid.png") as temporary:
+        sheet.save(temporary, format="png")
+    typer.echo(f"{len(samples)} pictures and grid.png in {out}")

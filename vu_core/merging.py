@@ -1,0 +1,90 @@
+"""Writing a model folder with an edit in its weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vu_core.edits import Edit, check_base
+from vu_core.errors import EditError, RunError
+from vu_core.files import disk_error, write_text
+
+if TYPE_CHECKING:
+    import torch
+
+MERGED_FILE = "vu_edits.json"
+
+
+def write_merged(model: Any, edits: Sequence[Edit], out: Path) -> int:
+    """Write a copy of ``model``'s folder with ``edits`` in it; return how many tensors changed.
+
+    Tensors keep their stored dtype; files and tensors that no edit touches are copied byte for byte.
+    The copy appears whole or not at all.
+
+    Args:
+        model: Offers `TensorSource` and lies in the folder ``model.folder``.
+        edits: Their changes add up.
+        out: The new folder; must not exist.
+
+    Raises:
+        EditError: An edit was made for another base model, or the folder lacks a tensor it changes.
+        RunError: ``out`` exists or cannot be written.
+    """
+    if out.exists():
+        raise RunError(f"'{out}' already exists", hint="Choose a new folder with --out.")
+    active = [edit for edit in edits if not edit.is_identity()]
+    for edit in active:
+        check_base(edit, model)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as parent:
+            copy = Path(parent) / out.name
+            shutil.copytree(model.folder, copy)
+            changed = _rewrite(copy, active)
+            facts = [{"sha256": e.sha256(), "scale": e.scale, "unlearner": e.unlearner, **e.info} for e in edits]
+            write_text(copy / MERGED_FILE, json.dumps(facts, indent=2) + "\n")
+            copy.rename(out)
+    except OSError as error:
+        raise disk_error(out, error) from error
+    return changed
+
+
+def _rewrite(folder: Path, edits: Sequence[Edit]) -> int:
+    wanted = {parameter for edit in edits for parameter in edit.parameters()}
+    changed: set[str] = set()
+    for component in sorted({parameter.partition(".")[0] for parameter in wanted}):
+        for file in sorted((folder / component).glob("*.safetensors")):
+            changed |= _rewrite_file(file, component, edits, wanted)
+    if wanted - changed:
+        raise EditError(f"the model's folder has no tensor '{min(wanted - changed)}' that the edit changes")
+    return len(changed)
+
+
+def _rewrite_file(file: Path, component: str, edits: Sequence[Edit], wanted: set[str]) -> set[str]:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(file, framework="pt") as stream:
+        names = list(stream.keys())
+        here = {f"{component}.{name}" for name in names} & wanted
+        if not here:
+            return set()
+        metadata = stream.metadata()
+        tensors = {name: stream.get_tensor(name) for name in names}
+    for parameter in here:
+        name = parameter.partition(".")[2]
+        tensors[name] = _edited(tensors[name], parameter, edits)
+    save_file(tensors, file, metadata=metadata)
+    return here
+
+
+def _edited(stored: torch.Tensor, parameter: str, edits: Sequence[Edit]) -> torch.Tensor:
+    total = stored.float()
+    for edit in edits:
+        if parameter in edit.parameters():
+            total = total + edit.delta(parameter, stored)
+    return total.to(stored.dtype).contiguous()

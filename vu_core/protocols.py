@@ -1,0 +1,311 @@
+"""Protocols: published evaluations as TOML files, and the samples they ask for.
+
+A protocol file::
+
+    name = "emoji@1"
+    summary = "Every object in every style, two pictures each."
+    dataset = "emoji"
+    templates = ["a {object} image in {style} style"]
+    articles = true                  # "a apple" becomes "an apple"
+    seeds = [0, 1]
+    seed_rule = "per-prompt"
+
+    [grid]                           # every combination of these concepts, by kind
+    object = "all"
+    style = ["noto", "twemoji"]
+
+    [sampler]                        # fields of SamplerSettings
+    steps = 20
+    guidance_scale = 3.0
+
+    [scorers]                        # who judges, by role
+    object = "emoji-object"
+
+    [metrics]                        # options by metric
+    ua = {}
+    cra = { include_forgotten = true }
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from itertools import product
+from pathlib import Path
+from string import Formatter
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from vu_core.config import validate
+from vu_core.errors import ConfigError, did_you_mean
+from vu_core.models import resource_path
+from vu_core.specs import ProtocolSpec
+from vu_core.types import Concept, Sample, SamplerSettings
+
+if TYPE_CHECKING:
+    from vu_core.interfaces import Dataset
+    from vu_core.registry import Registry
+
+ALL = "all"
+
+C = TypeVar("C")
+
+_VERSIONED = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*@[0-9]+")
+_ARTICLE = re.compile(r"\b([Aa])(?= [aeiouAEIOU])")
+_UNSAFE = re.compile(r"[^A-Za-z0-9]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """One evaluation: which pictures are drawn, who judges them, what is computed.
+
+    The pictures are every template for every combination of the grid's concepts, once a seed.
+
+    Attributes:
+        name: With its version: ``"emoji@1"``. A changed protocol is a new version.
+        summary: One line.
+        dataset: Name of the dataset that the grid's concepts come from.
+        templates: Prompts with ``{kind}`` where a concept's text goes.
+        grid: Concepts crossed with each other, by kind: ``"all"`` of the dataset, or their names.
+        seeds: One picture of every prompt for each.
+        seed_rule: ``"shared"``: a seed gives every prompt the same initial noise, as published scripts
+            do. ``"per-prompt"``: noise depends on seed and prompt, so that what is measured on
+            different prompts is independent, as intervals over prompts assume. Before and after
+            unlearning have the same noise either way.
+        articles: Whether ``a`` before a vowel becomes ``an``.
+        sampler: How the pictures are drawn.
+        scorers: Names of the scorers by role.
+        metrics: Options by the metric's name, in the order of the report.
+        reference: DOI, arXiv id or URL; empty when there is none.
+        sha256: Of the file; empty when it was not read from one.
+    """
+
+    name: str
+    dataset: str
+    templates: tuple[str, ...]
+    grid: Mapping[str, tuple[str, ...] | Literal["all"]]
+    seeds: tuple[int, ...]
+    sampler: SamplerSettings
+    metrics: Mapping[str, Mapping[str, Any]]
+    summary: str = ""
+    seed_rule: Literal["shared", "per-prompt"] = "shared"
+    articles: bool = False
+    scorers: Mapping[str, str] = field(default_factory=dict)
+    reference: str = ""
+    sha256: str = ""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of concepts that its prompts show."""
+        return tuple(self.grid)
+
+    def facts(self) -> dict[str, str]:
+        """Return what a record keeps of it: name, sha256 of the file, dataset."""
+        return {"name": self.name, "sha256": self.sha256, "dataset": self.dataset}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """The top level of a protocol file; the tables inside are checked one by one."""
+
+    name: str
+    dataset: str
+    templates: tuple[str, ...]
+    grid: dict[str, Any]
+    seeds: tuple[int, ...]
+    sampler: dict[str, Any]
+    metrics: dict[str, Any]
+    summary: str = ""
+    seed_rule: Literal["shared", "per-prompt"] = "shared"
+    articles: bool = False
+    scorers: dict[str, str] = field(default_factory=dict)
+    reference: str = ""
+
+
+def load_protocol(given: str, registry: Registry) -> Protocol:
+    """Return the protocol that ``given``, a name or the path of a TOML file, means.
+
+    Raises:
+        VuError: No plugin provides it, or the file is missing or invalid.
+    """
+    path = Path(given).expanduser()
+    if path.suffix == ".toml" or path.is_file():
+        return read_protocol(path)
+    spec = registry.get("protocol", given).spec
+    protocol = read_protocol(protocol_path(spec))
+    if protocol.name != spec.name:
+        raise ConfigError(f"the file of protocol '{spec.name}' calls itself '{protocol.name}'")
+    return protocol
+
+
+def protocol_path(spec: ProtocolSpec) -> Path:
+    """Return where the file of ``spec`` lies in its installed package.
+
+    Raises:
+        VuError: The package does not hold it.
+    """
+    return resource_path(spec.file)
+
+
+def read_protocol(path: Path) -> Protocol:
+    """Return the protocol in a TOML file.
+
+    Raises:
+        ConfigError: It cannot be read, is no TOML, or a key is missing, unknown, ill-typed or out of
+            range; the message names file and key, and the line of broken TOML.
+    """
+    try:
+        content = path.read_bytes()
+        table = tomllib.loads(content.decode("utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"protocol '{path}' cannot be read: {error.strerror}", hint="Give a name or a TOML file."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"protocol '{path}' is not valid TOML: {error}") from error
+    try:
+        return parse_protocol(table, sha256=hashlib.sha256(content).hexdigest())
+    except ConfigError as error:
+        raise ConfigError(f"in protocol '{path}': {error.message}", hint=error.hint) from error
+
+
+def parse_protocol(table: Mapping[str, Any], *, sha256: str = "") -> Protocol:
+    """Return the protocol that the parsed TOML ``table`` describes.
+
+    Raises:
+        ConfigError: A key is missing, unknown, ill-typed or out of range.
+    """
+    file = _validated(_File, table, "the file")
+    if not _VERSIONED.fullmatch(file.name):
+        raise ConfigError(f"'name' is '{file.name}', not lower-case words and a version, as in 'emoji@1'")
+    for key in ("templates", "seeds", "grid", "metrics"):
+        if not getattr(file, key):
+            raise ConfigError(f"'{key}' is empty")
+    if len(set(file.seeds)) < len(file.seeds) or min(file.seeds) < 0:
+        raise ConfigError(f"'seeds' is {list(file.seeds)}, not a list of different numbers from 0 up")
+    for template in file.templates:
+        _check_template(template, list(file.grid))
+    return Protocol(
+        name=file.name,
+        dataset=file.dataset,
+        templates=file.templates,
+        grid={kind: _grid_row(kind, value) for kind, value in file.grid.items()},
+        seeds=file.seeds,
+        sampler=_validated(SamplerSettings, file.sampler, "[sampler]"),
+        metrics={name: _options(name, value) for name, value in file.metrics.items()},
+        summary=file.summary,
+        seed_rule=file.seed_rule,
+        articles=file.articles,
+        scorers=file.scorers,
+        reference=file.reference,
+        sha256=sha256,
+    )
+
+
+def samples_of(protocol: Protocol, dataset: Dataset) -> Iterator[Sample]:
+    """Yield every picture that ``protocol`` asks for, always in the same order.
+
+    Ids are file names made of the concepts, the template (when there are several) and the seed:
+    ``"cat-noto-0"``. All seeds of one prompt share a cluster.
+
+    Raises:
+        ConfigError: The grid names a concept that ``dataset`` does not have.
+    """
+    rows = [_concepts(kind, names, dataset) for kind, names in protocol.grid.items()]
+    for cell in product(*rows):
+        for index, template in enumerate(protocol.templates):
+            prompt = template.format_map({concept.kind: concept.text for concept in cell})
+            if protocol.articles:
+                prompt = _ARTICLE.sub(r"\1n", prompt)
+            parts = [_UNSAFE.sub("_", concept.name) for concept in cell]
+            parts += [f"t{index}"] if len(protocol.templates) > 1 else []
+            cluster = "-".join(parts)
+            for seed in protocol.seeds:
+                yield Sample(
+                    id=f"{cluster}-{seed}",
+                    prompt=prompt,
+                    seed=_noise_seed(seed, prompt) if protocol.seed_rule == "per-prompt" else seed,
+                    attributes={concept.kind: concept.name for concept in cell},
+                    cluster=cluster,
+                )
+
+
+def describe(protocol: Protocol) -> dict[str, str]:
+    """Return the protocol as rows for people: what is drawn, how, who judges, what is computed."""
+    sampler = protocol.sampler
+    drawn = f"{sampler.steps} steps, guidance {sampler.guidance_scale:g}, {sampler.scheduler or 'stored scheduler'}"
+    return {
+        "dataset": protocol.dataset,
+        "prompts": "; ".join(protocol.templates),
+        "grid": " x ".join(f"{kind}: {_names(names)}" for kind, names in protocol.grid.items()),
+        "seeds": f"{', '.join(map(str, protocol.seeds))} ({protocol.seed_rule} noise)",
+        "sampler": drawn,
+        "scorers": ", ".join(f"{role}: {name}" for role, name in protocol.scorers.items()),
+        "metrics": ", ".join(protocol.metrics),
+    }
+
+
+def _validated(cls: type[C], values: Mapping[str, Any], table: str) -> C:
+    required = [item.name for item in fields(cls) if item.default is MISSING and item.default_factory is MISSING]  # type: ignore[arg-type]
+    missing = [key for key in required if key not in values]
+    if missing:
+        raise ConfigError(f"{table} does not say '{missing[0]}'", hint=f"It needs: {', '.join(required)}.")
+    try:
+        return validate(cls, values)
+    except ConfigError as error:
+        raise ConfigError(f"in {table}: {error.message}", hint=error.hint) from error
+
+
+def _check_template(template: str, kinds: Sequence[str]) -> None:
+    try:
+        named = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise ConfigError(f"the template '{template}' cannot be filled: {error}") from error
+    if unknown := [name for name in named if name not in kinds]:
+        raise ConfigError(
+            f"the template '{template}' names '{{{unknown[0]}}}', which is no kind of the grid",
+            hint=f"The grid has {', '.join(kinds)}.",
+        )
+    if unused := [kind for kind in kinds if kind not in named]:
+        raise ConfigError(f"the template '{template}' does not use '{{{unused[0]}}}' of the grid")
+
+
+def _grid_row(kind: str, value: Any) -> tuple[str, ...] | Literal["all"]:
+    if value == ALL:
+        return "all"
+    if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+        if len(set(value)) == len(value):
+            return tuple(value)
+        raise ConfigError(f"'grid.{kind}' names a concept twice")
+    raise ConfigError(f"'grid.{kind}' is {value!r}, neither \"{ALL}\" nor a list of names")
+
+
+def _options(metric: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"'metrics.{metric}' is {value!r}, not a table of options; write {metric} = {{}}")
+    return value
+
+
+def _concepts(kind: str, names: tuple[str, ...] | Literal["all"], dataset: Dataset) -> list[Concept]:
+    known = {concept.name: concept for concept in dataset.concepts() if concept.kind == kind}
+    if not known:
+        raise ConfigError(f"the protocol's grid crosses '{kind}', a kind of which the dataset has no concept")
+    if names == "all":
+        return list(known.values())
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"the protocol's grid names the {kind} '{name}', which the dataset does not have",
+                hint=did_you_mean(name, known),
+            )
+    return [known[name] for name in names]
+
+
+def _noise_seed(seed: int, prompt: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{prompt}".encode()).digest()[:4], "little")
+
+
+def _names(names: tuple[str, ...] | Literal["all"]) -> str:
+    return names if isinstance(names, str) else ", ".join(names)

@@ -1,0 +1,182 @@
+"""The record of a run: everything needed to trust, repeat and compare it, as ``record.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vu_core.discovery import installed_version
+from vu_core.errors import RunError
+from vu_core.files import write_text
+from vu_core.types import Result
+
+RECORD_FILE = "record.json"
+SCHEMA = 1
+
+Status = Literal["running", "finished", "failed", "interrupted"]
+
+_LIBRARIES = ("vu-core", "torch", "diffusers", "transformers", "torchmetrics", "safetensors", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of a run.
+
+    Attributes:
+        name: ``"unlearn"``, ``"sample before"``, ...
+        seconds: Wall time.
+        peak_memory_bytes: Highest resident memory of the process during the stage (over the
+            process' whole life so far where the system cannot tell); None when unknown.
+        peak_device_bytes: Highest memory allocated on the accelerator; None without one.
+        skipped: Whether its output was already there.
+        detail: Counts worth knowing: ``{"drawn": 12, "cached": 348}``.
+    """
+
+    name: str
+    seconds: float
+    peak_memory_bytes: int | None = None
+    peak_device_bytes: int | None = None
+    skipped: bool = False
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Record:
+    """What happened in a run; filled stage by stage and written after each.
+
+    Attributes:
+        status: ``"running"`` until it ends.
+        request: ``forget``, ``retain`` and ``replace_with`` as names.
+        unlearner: ``name``, ``plugin``, ``version``, ``config``, ``preset``.
+        model: ``name``, ``fingerprint``, ``revision``.
+        edit: ``kind``, ``sha256``, ``bytes``, ``rank``, ``read``.
+        protocol: Name, version and sha256 of the protocol; None when nothing was measured.
+        scorers: By role: name and version.
+        seed: The run's seed.
+        environment: Versions, machine, threads, device, dtype.
+        stages: In the order they ran.
+        results: See `vu_core.types.Result`.
+        warnings: Sentences.
+        errors: Sentences.
+        folder: Where it lies; not written into the file.
+    """
+
+    folder: Path
+    status: Status = "running"
+    request: Mapping[str, Any] = field(default_factory=dict)
+    unlearner: Mapping[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    edit: Mapping[str, Any] | None = None
+    protocol: Mapping[str, Any] | None = None
+    scorers: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def as_json(self) -> str:
+        """Return the record as the JSON text of ``record.json``."""
+        values = asdict(self)
+        folder = values.pop("folder")
+        return json.dumps({"schema": SCHEMA, "folder": Path(folder).name, **values}, indent=2, allow_nan=False) + "\n"
+
+    def write(self) -> None:
+        """Write ``record.json`` into the run's folder, atomically.
+
+        Raises:
+            RunError: The file cannot be written.
+        """
+        write_text(self.folder / RECORD_FILE, self.as_json())
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the values of a run folder's ``record.json``.
+
+    Raises:
+        RunError: There is none, it is damaged, or a newer vu wrote it.
+    """
+    path = folder / RECORD_FILE
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"'{folder}' has no readable {RECORD_FILE}: {error}", hint="Give a run's folder.") from error
+    if values.get("schema") != SCHEMA:
+        raise RunError(f"'{path}' has schema {values.get('schema')}, this vu reads {SCHEMA}. Install a newer vu-core.")
+    return values
+
+
+def environment(*, device: str, dtype: str, plugins: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a result depends on besides the request: versions, machine, threads, device.
+
+    Args:
+        device: Where it computed.
+        dtype: Floating-point type it computed in.
+        plugins: Versions of the plugins that took part, by distribution name.
+    """
+    import torch
+
+    facts: dict[str, Any] = {
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version for name in _LIBRARIES if (version := installed_version(name))},
+            **dict(sorted(plugins.items())),
+        },
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "dtype": dtype,
+    }
+    if device == "cuda":
+        facts["accelerator"] = torch.cuda.get_device_name()
+    return facts
+
+
+class MemoryMeter:
+    """Measures the highest memory use since it was made.
+
+    Resident memory comes from ``/proc``, whose high-water mark is reset first; elsewhere from
+    ``getrusage``, whose mark covers the whole life of the process.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._cuda = device == "cuda"
+        if self._cuda:
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def process_bytes(self) -> int | None:
+        """Return the peak of resident memory in bytes, or None where the system does not tell."""
+        try:
+            for line in Path("/proc/self/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+        except OSError:
+            pass
+        if sys.platform == "win32":
+            return None
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+    def device_bytes(self) -> int | None:
+        """Return the peak of memory allocated on the accelerator in bytes, or None without one."""
+        if not self._cuda:
+            return None
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())

@@ -1,0 +1,202 @@
+"""What a run leaves for people: the contact sheet and the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vu_core.edits import LORA_FILE
+from vu_core.files import atomic_path, write_text
+from vu_core.types import FORGET, Concept, Result, Sample
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+    from vu_core.planning import Plan
+    from vu_core.records import Record
+    from vu_core.sampling import Folder
+
+CONTACT_SHEET = "contact-sheet.png"
+CARD = "README.md"
+
+_ROWS, _COLUMNS, _TILE, _GAP, _LABEL = 8, 6, 112, 4, 150
+_PAPER, _INK, _QUIET, _FORGET_INK = "#ffffff", "#1b1b1f", "#6b6b76", "#b3261e"
+
+
+def write_contact_sheet(folder: Path, plan: Plan, before: Folder, after: Folder) -> Path:
+    """Draw before and after side by side, same prompts and noise, and return the picture's path.
+
+    Rows are concepts: the forgotten ones first, then their neighbours, then others.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    rows = [(concept, shown) for concept in _row_concepts(plan) if (shown := _shown(plan, concept))]
+    sheet = _blank(len(rows))
+    _head(sheet)
+    for index, (concept, samples) in enumerate(rows):
+        _row(sheet, index, concept, samples, before, after, forgotten=concept in plan.request.forget)
+    path = folder / CONTACT_SHEET
+    with atomic_path(path) as temporary:
+        sheet.save(temporary, format="png", optimize=True)
+    return path
+
+
+def grid(pictures: Sequence[Any], columns: int) -> Picture:
+    """Return ``pictures``, each uint8 (3, H, W) RGB and of one size, as one image, row by row."""
+    from PIL import Image
+
+    tiles = [Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()) for picture in pictures]
+    width, height = tiles[0].size
+    rows = -(-len(tiles) // columns)
+    sheet = Image.new("RGB", (columns * (width + _GAP) - _GAP, rows * (height + _GAP) - _GAP), _PAPER)
+    for i, tile in enumerate(tiles):
+        sheet.paste(tile, ((i % columns) * (width + _GAP), (i // columns) * (height + _GAP)))
+    return sheet
+
+
+def most_damaged(results: Sequence[Result], metric: str = "ira", limit: int = 3) -> list[Result]:
+    """Return the retained concepts whose ``metric`` fell most, the worst first; only those that fell."""
+    pooled = {FORGET, "retain", "neighbours"}
+    fallen = [r for r in results if r.metric == metric and r.group not in pooled and (r.change or 0) < 0]
+    return sorted(fallen, key=lambda result: (result.change or 0, result.group))[:limit]
+
+
+def loading_lines(folder: Path, plan: Plan) -> list[str]:
+    """Return the lines of plain diffusers that load the edit, without vu."""
+    return [
+        "from diffusers import StableDiffusionPipeline",
+        f'pipe = StableDiffusionPipeline.from_pretrained("{plan.model.source}", torch_dtype="auto")',
+        f'pipe.load_lora_weights("{folder}")',
+    ]
+
+
+def write_card(folder: Path, plan: Plan, record: Record) -> Path:
+    """Write the run's ``README.md``, a model card in Markdown, and return its path.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    forget = ", ".join(concept.name for concept in plan.request.forget)
+    lines = [
+        "---",
+        "library_name: diffusers",
+        "tags: [machine-unlearning, concept-erasure]",
+        "---",
+        "",
+        f"# {plan.model.name} without {forget}",
+        "",
+        f"Made by `{plan.unlearner.spec.name}` ({plan.unlearner.plugin} {plan.unlearner.version}) "
+        f"with preset `{plan.spec.preset}`; repeat it with `vu run -c run.toml`.",
+        "",
+        f"![before and after]({CONTACT_SHEET})",
+        "",
+        *_result_table(record),
+        "",
+        f"Intervals are 95 %, of the change; protocol `{plan.spec.protocol}`, seed {plan.spec.seed}. "
+        "All numbers, versions and hashes are in `record.json`.",
+    ]
+    if (folder / LORA_FILE).is_file():
+        lines += ["", "## Use it with plain diffusers", "", "```python", *loading_lines(folder, plan), "```"]
+    path = folder / CARD
+    write_text(path, "\n".join(lines) + "\n")
+    return path
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """Return a number for people, or a dash for none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def interval_text(result: Result) -> str:
+    """Return the interval of a result's change for people, or a dash for none."""
+    if result.interval is None:
+        return "–"
+    return f"{result.interval.low:+.1f} to {result.interval.high:+.1f}"
+
+
+def pooled(results: Sequence[Result], plan_groups: Sequence[str] = (FORGET, "retain", "neighbours")) -> list[Result]:
+    """Return the results of pooled groups, without those of single concepts."""
+    return [result for result in results if result.group in plan_groups]
+
+
+def _result_table(record: Record) -> list[str]:
+    lines = ["| metric | group | before | after | change | 95 % interval | n |", "|---|---|---|---|---|---|---|"]
+    for r in pooled(record.results):
+        change = "–" if r.change is None else f"{r.change:+.1f}"
+        lines.append(
+            f"| {r.metric} ({r.unit}) | {r.group} | {number(r.before)} | {number(r.after)} | {change} "
+            f"| {interval_text(r)} | {r.n} |"
+        )
+    return lines
+
+
+def _row_concepts(plan: Plan) -> list[Concept]:
+    dataset = plan.data.dataset
+    forgotten = list(plan.request.forget)
+    kinds = {concept.kind for concept in forgotten}
+    others = [c for c in (dataset.concepts() if dataset else ()) if c.kind in kinds]
+    ordered = [*forgotten, *plan.neighbours, *reversed(others)]
+    unique = list(dict.fromkeys(ordered))
+    return unique[: max(_ROWS, len(forgotten) + 2)]
+
+
+def _shown(plan: Plan, concept: Concept) -> list[Sample]:
+    samples = [sample for sample in plan.samples if sample.shows(concept)]
+    step = max(1, len(samples) // _COLUMNS)
+    return samples[::step][:_COLUMNS]
+
+
+def _blank(rows: int) -> Picture:
+    from PIL import Image
+
+    width = _LABEL + 2 * _COLUMNS * (_TILE + _GAP) + 3 * _GAP
+    return Image.new("RGB", (width, 30 + rows * (_TILE + _GAP) + _GAP), _PAPER)
+
+
+def _left(side: int) -> int:
+    return _LABEL + side * (_COLUMNS * (_TILE + _GAP) + 3 * _GAP)
+
+
+def _head(sheet: Picture) -> None:
+    from PIL import ImageDraw
+
+    pen = ImageDraw.Draw(sheet)
+    for side, title in enumerate(("before", "after, same prompts and noise")):
+        pen.text((_left(side), 7), title, fill=_INK, font=_font(14))
+
+
+def _row(
+    sheet: Picture,
+    index: int,
+    concept: Concept,
+    samples: Sequence[Sample],
+    before: Folder,
+    after: Folder,
+    *,
+    forgotten: bool,
+) -> None:
+    from PIL import Image, ImageDraw
+
+    top = 30 + index * (_TILE + _GAP)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((8, top + _TILE // 2 - 18), concept.text, fill=_FORGET_INK if forgotten else _INK, font=_font(16))
+    role = "forget" if forgotten else "retain"
+    pen.text((8, top + _TILE // 2 + 4), role, fill=_FORGET_INK if forgotten else _QUIET, font=_font(12))
+    for side, pictures in enumerate((before, after)):
+        for column, sample in enumerate(samples):
+            left = _left(side) + column * (_TILE + _GAP)
+            try:
+                with Image.open(pictures.path(sample)) as picture:
+                    tile = picture.convert("RGB").resize((_TILE, _TILE), Image.Resampling.LANCZOS)
+            except OSError:
+                pen.text((left + 4, top + _TILE // 2 - 6), "no picture", fill=_FORGET_INK, font=_font(12))
+            else:
+                sheet.paste(tile, (left, top))
+
+
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)

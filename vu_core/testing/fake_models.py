@@ -1,0 +1,153 @@
+"""A text-to-image model small enough for unit tests: real text states and layers, no pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn.functional import layer_norm
+
+from vu_core.errors import ModelError
+from vu_core.interfaces import Encoding
+from vu_core.types import Site
+
+_BEGIN, _END = "<begin>", "<end>"
+
+
+class FakeTextToImage:
+    """A fake with the capabilities `TensorSource`, `HasSites` and `Encodes`.
+
+    Its text encoder has what decides the correctness of closed-form unlearners in CLIP: it is causal,
+    so the first row is the same for all prompts and later rows carry earlier tokens; the end token pads;
+    states are layer-normed, |row|^2 = width. Each word has random states of its own, whatever the word.
+    A prompt's states do not depend on the prompts they are encoded with.
+
+    Args:
+        width: Size of a state.
+        length: Tokens a prompt, begin and end included; longer prompts are cut.
+        blocks: Cross-attention blocks, each with a key and a value layer per stream.
+        streams: Text streams, ``"text"`` alone, or ``"text"`` and ``"text_2"``, which is ``width + 8`` wide.
+        bias: Whether the layers have one.
+        seed: Decides weights and word states.
+
+    Attributes:
+        stored: The "file": by component, its tensors.
+
+    Example:
+        >>> model = FakeTextToImage(width=16)
+        >>> states = model.encode(["cat", "a dog"]).states["text"]
+        >>> states.shape, torch.equal(states[0, 0], states[1, 0])
+        (torch.Size([2, 8, 16]), True)
+    """
+
+    family = "text-to-image"
+    device = "cpu"
+    dtype = "float32"
+
+    def __init__(
+        self, *, width: int = 32, length: int = 8, blocks: int = 2, streams: int = 1, bias: bool = False, seed: int = 0
+    ) -> None:
+        self.name = f"fake-{seed}"
+        self.length, self.seed = length, seed
+        self.widths = {"text": width, "text_2": width + 8} if streams == 2 else {"text": width}
+        self._unet = FakeBackbone(self.widths, blocks, bias=bias)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in self._unet.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) / parameter.shape[-1] ** 0.5)
+        self.stored: dict[str, dict[str, torch.Tensor]] = {
+            "unet": {name: tensor.clone() for name, tensor in self._unet.state_dict().items()}
+        }
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of the stored tensors and of what decides the text states."""
+        digest = hashlib.sha256(f"{self.seed} {self.length} {self.widths}".encode())
+        for name, tensor in sorted(self.stored["unet"].items()):
+            digest.update(name.encode() + tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    def component(self, name: str) -> nn.Module:
+        """Return the `FakeBackbone` that is called ``"unet"``."""
+        if name != "unet":
+            raise ModelError(f"'{self.name}' has no component '{name}'", hint="It has 'unet'.")
+        return self._unet
+
+    def tensor_names(self, component: str) -> Sequence[str]:
+        """Return the names of all tensors of a component, as stored."""
+        return sorted(self.stored[component])
+
+    def tensor(self, component: str, name: str) -> torch.Tensor:
+        """Return one stored tensor."""
+        try:
+            return self.stored[component][name]
+        except KeyError as error:
+            raise ModelError(f"'{self.name}' has no tensor '{component}.{name}'") from error
+
+    def sites(self) -> Sequence[Site]:
+        """Return every key and value layer."""
+        return [
+            Site(
+                component="unet",
+                path=path,
+                role="key" if path.endswith("to_k") else "value",
+                stream=stream,
+                shape=(layer.out_features, layer.in_features),
+                bias=layer.bias is not None,
+            )
+            for path, (stream, layer) in self._unet.layers().items()
+        ]
+
+    def encode(self, prompts: Sequence[str]) -> Encoding:
+        """Return the states of ``prompts``: words are split at blanks."""
+        words = [prompt.split()[: self.length - 2] for prompt in prompts]
+        mask = torch.tensor([[i < len(w) + 2 for i in range(self.length)] for w in words]).reshape(-1, self.length)
+        states = {stream: torch.stack([self._states(w, stream) for w in words]) for stream in self.widths}
+        return Encoding(states=states, mask=dict.fromkeys(states, mask), first=dict.fromkeys(states, 1))
+
+    def _states(self, words: Sequence[str], stream: str) -> torch.Tensor:
+        """Return the states (length, width) of one prompt: the normed sum of token, position and running mean."""
+        tokens = [_BEGIN, *words, *[_END] * (self.length - 1 - len(words))]
+        rows = torch.stack([self._random_row("token", token, stream) for token in tokens])
+        places = torch.stack([self._random_row("position", str(i), stream) for i in range(self.length)])
+        running = rows.cumsum(dim=0) / torch.arange(1, self.length + 1)[:, None]
+        return layer_norm(rows + 0.5 * places + 2.0 * running, (self.widths[stream],))
+
+    def _random_row(self, kind: str, text: str, stream: str) -> torch.Tensor:
+        digest = hashlib.sha256(f"{self.seed}/{stream}/{kind}/{text}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
+        return torch.randn(self.widths[stream], generator=generator)
+
+
+class FakeBackbone(nn.Module):
+    """Cross-attention keys and values without the attention, under the paths diffusers gives them.
+
+    Args:
+        widths: By stream, the size of a state.
+        blocks: Blocks, of 16, 24, 32, ... outputs, each with a key and a value layer per stream.
+        bias: Whether the layers have one.
+    """
+
+    def __init__(self, widths: Mapping[str, int], blocks: int, *, bias: bool = False) -> None:
+        super().__init__()
+        self.streams = list(widths)
+        linear = partial(nn.Linear, bias=bias)
+        self.down_blocks = nn.ModuleList(
+            nn.ModuleDict(
+                {f"attn2_{stream}": nn.ModuleDict({side: linear(width, 16 + 8 * i) for side in ("to_k", "to_v")})}
+            )
+            for i in range(blocks)
+            for stream, width in widths.items()
+        )
+        self.eval()
+
+    def layers(self) -> dict[str, tuple[str, nn.Linear]]:
+        """Return stream and layer by module path."""
+        found = {name: module for name, module in self.named_modules() if isinstance(module, nn.Linear)}
+        return {name: (name.split(".")[2].removeprefix("attn2_"), module) for name, module in found.items()}
+
+    def forward(self, states: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return every layer's output for its stream's states (N, L, d), joined: (N, L, sum of outputs)."""
+        return torch.cat([layer(states[stream]) for stream, layer in self.layers().values()], dim=-1)

@@ -72,6 +72,7 @@ def _print_text(registry: Registry, entry: Entry[Any], options: list[Option]) ->
     typer.echo()
     facts = {field.name: _text(field.name, getattr(spec, field.name)) for field in fields(spec)}
     facts.update(_presets(registry, spec))
+    facts.update(_protocol(spec))
     width = max(map(len, facts))
     for key, text in facts.items():
         if text and key not in _HEADER:
@@ -104,6 +105,17 @@ def _presets(registry: Registry, spec: Spec) -> dict[str, str]:
                 elif spec.kind == "unlearner" and spec.name == unlearner:
                     facts[f"preset {preset}"] = f"{options}, for the model {model.spec.name}"
     return facts
+
+
+def _protocol(spec: Spec) -> dict[str, str]:
+    """Return, in words, what a protocol's file asks for."""
+    from vu_core.specs import ProtocolSpec
+
+    if not isinstance(spec, ProtocolSpec):
+        return {}
+    from vu_core.protocols import describe, protocol_path, read_protocol
+
+    return describe(read_protocol(protocol_path(spec)))
 
 
 def _text(key: str, value: Any) -> str:

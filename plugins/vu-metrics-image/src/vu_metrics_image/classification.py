@@ -1,0 +1,172 @@
+"""Metrics from classifiers' verdicts: UA, IRA and CRA of UnlearnCanvas, for any kinds of concepts.
+
+A judge of a kind says which concept of that kind a picture shows, or `OTHER`: nothing recognisable.
+The verdict is the most probable class, the first of equals. Definitions follow UnlearnCanvas's README
+(arXiv:2402.11846), where pictures that show the forgotten concept enter UA and the others enter IRA and
+CRA. Its published script averages IRA and CRA over all pictures; here the forgotten concept's own
+pictures make the separate group ``forget`` of CRA, so both readings can be had.
+
+All values are percentages.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from vu_core import Batch, Classes, ComputeError, Sample
+from vu_core.interfaces import OTHER
+from vu_core.types import FORGET
+from vu_metrics_image.grouped import GroupedMean
+
+SUCCESS = 100.0
+
+
+class ClassifierMean(GroupedMean):
+    """A share of pictures, decided by the verdicts of one classifier a kind."""
+
+    success = SUCCESS
+
+    def values(self, batch: Batch) -> list[float]:
+        """Return a percentage for each sample."""
+        counted = [sample for sample in batch.samples if self.counts(sample)]
+        kinds = {kind for sample in counted for kind in self.judged(sample)}
+        verdicts = {kind: _verdicts(batch, kind, counted) for kind in sorted(kinds)}
+        return [
+            self.share(sample, {kind: verdicts[kind][i] for kind in self.judged(sample)})
+            if self.counts(sample)
+            else 0.0
+            for i, sample in enumerate(batch.samples)
+        ]
+
+    def judged(self, sample: Sample) -> list[str]:
+        """Return the kinds whose verdict decides about ``sample``: those of the forgotten concepts."""
+        return [kind for kind in sample.attributes if kind in self.forgotten_kinds]
+
+    @abstractmethod
+    def share(self, sample: Sample, verdict: dict[str, str]) -> float:
+        """Return the percentage of success of ``sample``, given the verdict of each judged kind."""
+
+    def counts(self, sample: Sample) -> bool:
+        """Return whether anything about ``sample`` is judged."""
+        return bool(self.judged(sample))
+
+    def breaks_down(self, kind: str) -> bool:
+        """Return whether ``kind`` is one that is forgotten from."""
+        return kind in self.forgotten_kinds
+
+
+class UnlearningAccuracy(ClassifierMean):
+    """UA: share of the forgotten concept's pictures that are judged to be anything else.
+
+    A picture that asks for several forgotten concepts succeeds when none of them is recognised.
+    """
+
+    counted: ClassVar[str] = "asks for a forgotten concept"
+
+    def judged(self, sample: Sample) -> list[str]:
+        """Return the kinds of the forgotten concepts that ``sample`` asks for."""
+        return [concept.kind for concept in self.forgotten(sample)]
+
+    def share(self, sample: Sample, verdict: dict[str, str]) -> float:
+        """Return 100 when no forgotten concept is recognised."""
+        return SUCCESS * all(self.gone(sample.attributes[kind], seen) for kind, seen in verdict.items())
+
+    def gone(self, asked: str, seen: str) -> bool:
+        """Return whether the forgotten concept ``asked`` is gone from a picture judged as ``seen``."""
+        return seen != asked
+
+    def _main_group(self) -> str:
+        return FORGET
+
+
+class RecognisedUnlearningAccuracy(UnlearningAccuracy):
+    """Share of the forgotten concept's pictures recognised as another listed concept of its kind.
+
+    Stricter than UA, which a destroyed model reaches too: UA minus this is the share of `OTHER`.
+    """
+
+    def gone(self, asked: str, seen: str) -> bool:
+        """Return whether ``seen`` is a listed concept other than ``asked``."""
+        return seen not in (asked, OTHER)
+
+
+class Unrecognised(ClassifierMean):
+    """Share of pictures in which a judge of a forgotten concept's kind recognises nothing."""
+
+    counted: ClassVar[str] = "asks for a concept of a forgotten kind"
+
+    def values(self, batch: Batch) -> list[float]:
+        """Return a percentage for each sample.
+
+        Raises:
+            ComputeError: A judge has no such outcome, so the share would always be 0.
+        """
+        for kind in self.forgotten_kinds:
+            if OTHER not in batch.scores[kind].names:
+                raise ComputeError(f"the judge of kind '{kind}' has no outcome '{OTHER}'")
+        return super().values(batch)
+
+    def judged(self, sample: Sample) -> list[str]:
+        """Return the kinds of the forgotten concepts asked for, or of all when none is."""
+        return [concept.kind for concept in self.forgotten(sample)] or super().judged(sample)
+
+    def share(self, sample: Sample, verdict: dict[str, str]) -> float:
+        """Return 100 when a judge recognises nothing."""
+        return SUCCESS * (OTHER in verdict.values())
+
+
+class InDomainRetainAccuracy(ClassifierMean):
+    """IRA: accuracy in the forgotten concept's kind, over pictures that show no forgotten concept.
+
+    When concepts of several kinds are forgotten, a picture's value is the mean over these kinds.
+    """
+
+    counted: ClassVar[str] = "shows only retained concepts"
+
+    def counts(self, sample: Sample) -> bool:
+        """Return whether ``sample`` shows no forgotten concept."""
+        return not self.forgotten(sample) and super().counts(sample)
+
+    def share(self, sample: Sample, verdict: dict[str, str]) -> float:
+        """Return the percentage of judged kinds that are right."""
+        right = [seen == sample.attributes[kind] for kind, seen in verdict.items()]
+        return SUCCESS * sum(right) / len(right)
+
+
+class CrossDomainRetainAccuracy(InDomainRetainAccuracy):
+    """CRA: accuracy in the other kinds than the forgotten concept's.
+
+    The group ``retain`` is the published number; ``forget`` is the same accuracy on the forgotten
+    concept's own pictures: a forgotten object should leave the style alone there, too.
+    """
+
+    counted: ClassVar[str] = "shows a concept of another kind than those forgotten"
+
+    def counts(self, sample: Sample) -> bool:
+        """Return whether ``sample`` shows a concept of a kind that is not forgotten from."""
+        return bool(self.judged(sample))
+
+    def judged(self, sample: Sample) -> list[str]:
+        """Return the kinds that are not forgotten from."""
+        return [kind for kind in sample.attributes if kind not in self.forgotten_kinds]
+
+    def breaks_down(self, kind: str) -> bool:
+        """Return whether ``kind`` is one that is not forgotten from."""
+        return kind not in self.forgotten_kinds
+
+
+def _verdicts(batch: Batch, kind: str, counted: Sequence[Sample]) -> list[str]:
+    """Return what the judge of ``kind`` sees in each picture, after checking that it can tell."""
+    classes = batch.scores[kind]
+    if not isinstance(classes, Classes):
+        raise ComputeError(f"the judge of kind '{kind}' gives {type(classes).__name__}, not classes")
+    unknown = {s.attributes[kind] for s in counted if kind in s.attributes} - set(classes.names)
+    if unknown:
+        raise ComputeError(f"the judge of kind '{kind}' does not know {', '.join(sorted(unknown))}")
+    if classes.probabilities.shape != (len(batch.samples), len(classes.names)):
+        raise ComputeError(f"the judge of kind '{kind}' gives probabilities {tuple(classes.probabilities.shape)}")
+    if not bool(classes.probabilities.isfinite().all()):
+        raise ComputeError(f"the judge of kind '{kind}' gives probabilities that are not finite")
+    return classes.labels()

@@ -42,8 +42,8 @@ class Edit:
     Attributes:
         kind: ``"lora"`` or ``"dense"``.
         tensors: Named as the module docstring says.
-        base: sha256 of every tensor of the base model that was read, by name
-            (``"unet.<parameter>"``), from `tensor_sha256`.
+        base: sha256 of all that was read of the base model: of tensors, from `tensor_sha256`, by name
+            (``"unet.<parameter>"``); of whole components by theirs (``"text_encoder"``).
         unlearner: Name of the component that made it.
         info: JSON values for people and records: request, options, ranks.
         scale: Strength at which it is applied; 1 as made, 0 is the identity.

@@ -89,6 +89,9 @@ class Encodes(Protocol):
     def encode(self, prompts: Sequence[str]) -> Encoding:
         """Return the states of ``prompts``, computed as the pipeline itself computes them."""
 
+    def encoders(self) -> Mapping[str, str]:
+        """Return the sha256 (hex) of each text encoder's weights, by component: what `encode` depends on."""
+
 
 @runtime_checkable
 class Denoises(Protocol):

@@ -100,6 +100,10 @@ class FakeTextToImage:
             for path, (stream, layer) in self._unet.layers().items()
         ]
 
+    def encoders(self) -> dict[str, str]:
+        """Return the sha256 of all that decides the states."""
+        return {"text_encoder": hashlib.sha256(f"{self.seed} {self.length} {self.widths}".encode()).hexdigest()}
+
     def encode(self, prompts: Sequence[str]) -> Encoding:
         """Return the states of ``prompts``: words are split at blanks."""
         words = [prompt.split()[: self.length - 2] for prompt in prompts]

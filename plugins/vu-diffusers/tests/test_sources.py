@@ -258,3 +258,16 @@ assert "diffusers" not in sys.modules, "encoding imports diffusers"
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert "Loading" not in done.stderr
+
+
+def test_the_hash_of_an_encoder_changes_with_its_weights_alone(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = write_pipeline(tmp_path / "one", family="sd1")
+    before = load(str(folder)).encoders()
+    assert list(before) == ["text_encoder"] and load(str(folder)).encoders() == before
+    file = folder / "text_encoder" / "model.safetensors"
+    tensors = load_file(file)
+    tensors[min(tensors)].add_(1)
+    save_file(tensors, file, metadata={"format": "pt"})
+    assert load(str(folder)).encoders() != before

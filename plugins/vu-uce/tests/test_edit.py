@@ -139,7 +139,8 @@ def test_base_names_exactly_what_was_read(model, unlearn):
     tensor = model.tensor
     model.tensor = lambda component, name: read.append((component, name)) or tensor(component, name)
     edit = unlearn(model, "cat")
-    assert edit.base == {f"{component}.{name}": tensor_sha256(tensor(component, name)) for component, name in read}
+    tensors = {f"{component}.{name}": tensor_sha256(tensor(component, name)) for component, name in read}
+    assert edit.base == {**tensors, **model.encoders()}
     assert sorted(name for _, name in read) == sorted(model.stored["unet"])
     with pytest.raises(EditError, match="another base model"), edit.applied(FakeTextToImage(width=32, seed=1)):
         pass

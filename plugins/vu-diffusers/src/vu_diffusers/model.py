@@ -194,6 +194,10 @@ class DiffusersModel:
         with _evaluating(module for _, module in encoders):
             return encode(prompts, encoders, penultimate=family.penultimate, name=self.name)
 
+    def encoders(self) -> Mapping[str, str]:
+        """Return the sha256 (hex) of each text encoder's weights, by component."""
+        return {name: self._source.sha256(name) for name in self._source.family.tokenizers}
+
     @property
     def prediction_type(self) -> str:
         """What the denoiser predicts: ``"epsilon"``, ``"v_prediction"`` or ``"sample"``."""

@@ -52,6 +52,9 @@ class Source(Protocol):
     def tokenizer(self, name: str) -> Any:
         """Return a tokenizer."""
 
+    def sha256(self, component: str) -> str:
+        """Return the sha256 (hex) of a component's weights."""
+
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of all that decides the pipeline's output."""
 
@@ -123,6 +126,11 @@ class FolderSource:
 
         return load_tokenizer(self.root / name)
 
+    def sha256(self, component: str) -> str:
+        """Return the sha256 of a component's weight files."""
+        found = files_sha256(self._of(component).files)
+        return hashlib.sha256(json.dumps([found[file] for file in sorted(found)]).encode()).hexdigest()
+
     def fingerprint(self) -> str:
         """Return the sha256 of the names and contents of every file that is read."""
         files = [self.root / INDEX]
@@ -189,14 +197,18 @@ class PipelineSource:
         """Return the pipeline's own tokenizer."""
         return self._pipe.components[name]
 
+    def sha256(self, component: str) -> str:
+        """Return the sha256 of a component's tensors as they are now."""
+        hashes = {name: tensor_sha256(tensor) for name, tensor in self._state(component).items()}
+        return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
     def fingerprint(self) -> str:
         """Return the sha256 of all tensors and configurations as they are now."""
         digest = hashlib.sha256(json.dumps(self.options, sort_keys=True).encode())
         for component in (*self.family.modules, "scheduler"):
             digest.update(json.dumps(self.config(component), sort_keys=True, default=str).encode())
         for component in self.family.modules:
-            for name, tensor in sorted(self._state(component).items()):
-                digest.update(f"{component}.{name} {tensor_sha256(tensor)}".encode())
+            digest.update(f"{component} {self.sha256(component)}".encode())
         for name in self.family.tokenizers.values():
             digest.update(json.dumps(self.tokenizer(name).get_vocab(), sort_keys=True).encode())
         return digest.hexdigest()

@@ -120,7 +120,7 @@ def _edit(
 ) -> Edit:
     """Return the edit of all sites, reading one weight at a time."""
     low_rank = config.form == "lora" or (config.form == "smallest" and low_rank_is_smaller(sites, changes))
-    base: dict[str, str] = {}
+    base: dict[str, str] = dict(model.encoders())
     factors: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     replacements: dict[str, torch.Tensor] = {}
     for site in sites:

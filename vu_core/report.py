@@ -66,8 +66,8 @@ def most_damaged(results: Sequence[Result], metric: str = "ira", limit: int = 3)
 def loading_lines(folder: Path, plan: Plan) -> list[str]:
     """Return the lines of plain diffusers that load the edit, without vu."""
     return [
-        "from diffusers import StableDiffusionPipeline",
-        f'pipe = StableDiffusionPipeline.from_pretrained("{plan.model.source}", torch_dtype="auto")',
+        "from diffusers import DiffusionPipeline",
+        f'pipe = DiffusionPipeline.from_pretrained("{plan.model.source}")',
         f'pipe.load_lora_weights("{folder}")',
     ]
 

@@ -50,12 +50,16 @@ def _bar(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
 
 
 def _lines(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
-    start = last = time.monotonic()
+    last = time.monotonic()
+    begun = None
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - last >= _PLAIN_SECONDS and done != total:
+        # The first item also waits for models to load, so it says nothing about the others.
+        if begun is None:
+            begun = last = now
+        elif now - last >= _PLAIN_SECONDS and done != total:
             last = now
-            left = f" of {total}, {(now - start) / done * (total - done):.0f} s left" if total else ""
+            left = f" of {total}, {(now - begun) / (done - 1) * (total - done):.0f} s left" if total else ""
             sys.stderr.write(f"{label}: {done}{left}\n")
             sys.stderr.flush()

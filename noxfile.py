@@ -15,6 +15,7 @@ import nox
 ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image")
+TEST_TOOLS = ("pytest", "hypothesis", "peft", "torchmetrics")
 LIGHT = ("plugin.py", "config.py", "__init__.py")
 
 nox.options.sessions = ["demo"]
@@ -48,7 +49,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(default=False)
 def tests(session: nox.Session) -> None:
     """Run every test: the core's, the plugins', and the real CLI on the embedded model."""
-    install_project(session, "pytest", "hypothesis", "peft")
+    install_project(session, *TEST_TOOLS)
     session.env["VU_CACHE_DIR"] = str(Path(session.create_tmp()) / "cache")
     folders = ["tests", *(str(path / "tests") for path in PLUGINS)]
     session.run("pytest", *(session.posargs or folders))
@@ -137,7 +138,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(default=False)
 def gpu(session: nox.Session) -> None:
     """Run the tests that need an accelerator."""
-    install_project(session, "pytest", "hypothesis", "peft")
+    install_project(session, *TEST_TOOLS)
     session.run("pytest", "-m", "gpu", "tests", *(str(path / "tests") for path in PLUGINS), *session.posargs)
 
 

@@ -1,0 +1,115 @@
+"""The judges as vu's scorers: which object, which style, and how well picture and prompt agree."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from vu_core import Classes, PluginError
+from vu_core.files import sha256_of_file
+from vu_emoji.catalogue import load_catalogue
+from vu_emoji.judges import judge_folder, load_judge
+
+CLIP_FOLDER = "clip"
+
+_log = logging.getLogger(__name__)
+
+
+class Judge:
+    """Which concept of one kind a picture shows, or ``"other"``.
+
+    Args:
+        kind: ``"object"`` or ``"style"``.
+        device: Where it computes.
+        folder: Where the judges are; the shipped ones when None.
+
+    Raises:
+        PluginError: The judge's files are missing.
+    """
+
+    def __init__(self, kind: str, *, device: str = "cpu", folder: Path | None = None) -> None:
+        folder = folder or judge_folder()
+        self.name = f"emoji-{kind}"
+        self.version = _version(folder / f"{kind}.safetensors")
+        self._network = load_judge(kind, folder).to(device)
+        self._device = device
+
+    def score(self, images: torch.Tensor, prompts: Sequence[str]) -> Classes:
+        """Return the verdicts on ``images`` uint8 (N, 3, H, W) RGB; ``prompts`` are not looked at."""
+        logits = self._network(_prepared(images, self._device))
+        return Classes(names=self._network.classes, probabilities=logits.float().softmax(1).cpu())
+
+
+def object_judge(*, device: str = "cpu") -> Judge:
+    """Return the judge of objects."""
+    return Judge("object", device=device)
+
+
+def style_judge(*, device: str = "cpu") -> Judge:
+    """Return the judge of styles."""
+    return Judge("style", device=device)
+
+
+class ClipJudge:
+    """Cosine of picture and prompt in a small CLIP that was trained on the art.
+
+    Args:
+        device: Where it computes.
+        folder: Where the CLIPModel and its tokenizer are; the shipped ones when None.
+
+    Raises:
+        PluginError: The files are missing.
+    """
+
+    name = "emoji-clip"
+
+    def __init__(self, *, device: str = "cpu", folder: Path | None = None) -> None:
+        from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+        folder = folder or judge_folder() / CLIP_FOLDER
+        weights = folder / "model.safetensors"
+        self.version = _version(weights)
+        # Built and filled by hand: from_pretrained draws a progress bar over a file of 3 MB.
+        model: Any = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
+        model.load_state_dict(load_file(weights))
+        self._model = model.float().eval().requires_grad_(False).to(device)
+        self._tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+        self._positions = model.config.text_config.max_position_embeddings
+        self._device = device
+
+    def score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """Return cosines float32 (N,) of ``images`` uint8 (N, 3, H, W) RGB and their ``prompts``.
+
+        A prompt longer than the text encoder reads is cut, with a warning in the log.
+        """
+        ids = self._tokenizer(list(prompts), padding="max_length", max_length=self._positions).input_ids
+        if longest := max(len(row) for row in ids) - self._positions:
+            _log.warning("%s reads %d tokens: up to %d are cut", self.name, self._positions, longest)
+            ids = self._tokenizer(
+                list(prompts), padding="max_length", max_length=self._positions, truncation=True
+            ).input_ids
+        output = self._model(
+            input_ids=torch.tensor(ids, device=self._device), pixel_values=_prepared(images, self._device) * 2 - 1
+        )
+        return F.cosine_similarity(output.image_embeds.float(), output.text_embeds.float()).cpu()
+
+
+def _prepared(images: torch.Tensor, device: str) -> torch.Tensor:
+    """Return ``images`` uint8 (N, 3, H, W) as float32 in [0, 1], at the size the judges were trained on."""
+    size = load_catalogue().image_size
+    pictures = images.to(device).float() / 255
+    if pictures.shape[-2:] == (size, size):
+        return pictures
+    return F.interpolate(pictures, (size, size), mode="bilinear", antialias=True)
+
+
+def _version(weights: Path) -> str:
+    if not weights.is_file():
+        raise PluginError(f"'{weights}' is missing from the installed vu-emoji", hint="Install vu-emoji again.")
+    return sha256_of_file(weights)

@@ -1,0 +1,244 @@
+"""``python -m vu_emoji.train STAGE --work-dir DIR``: everything that made the shipped assets."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import platform
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from vu_emoji.catalogue import load_catalogue
+from vu_emoji.train.settings import (
+    ClipSettings,
+    DecoderSettings,
+    JudgeSettings,
+    PoolSettings,
+    TextSettings,
+    UnetSettings,
+    VaeSettings,
+    Workspace,
+)
+
+if TYPE_CHECKING:
+    from vu_emoji.train.latents import LatentPool
+    from vu_emoji.train.negatives import JudgePool
+    from vu_emoji.train.pool import Pool
+
+log = logging.getLogger("vu_emoji.train")
+
+Settings = TypeVar("Settings")
+
+
+def stage_render(work: Workspace, args: argparse.Namespace) -> None:
+    """Draws the art and the judges' negatives."""
+    from vu_emoji.train.render import render_art, render_negatives
+
+    render_art(load_catalogue(), work.root)
+    render_negatives(load_catalogue(), work.root)
+
+
+def stage_pool(work: Workspace, args: argparse.Namespace) -> None:
+    """Composes the training images."""
+    from vu_emoji.train.pool import load_pool
+
+    load_pool(load_catalogue(), PoolSettings(), work.pool)
+
+
+def stage_text(work: Workspace, args: argparse.Namespace) -> None:
+    """Trains the CLIP whose text half conditions the pipeline."""
+    from vu_emoji.train.pool import load_pool
+    from vu_emoji.train.text import train_clip
+
+    settings = with_steps(TextSettings(), args)
+    pool = load_pool(load_catalogue(), PoolSettings(), work.pool)
+    train_clip(load_catalogue(), pool, settings, work.checkpoint("text"), work.folder("text"))
+
+
+def stage_vae(work: Workspace, args: argparse.Namespace) -> None:
+    """Trains the autoencoder."""
+    from vu_emoji.train.pool import load_pool
+    from vu_emoji.train.vae import train_vae
+
+    settings = with_steps(VaeSettings(), args)
+    catalogue = load_catalogue()
+    pool = load_pool(catalogue, PoolSettings(), work.pool)
+    train_vae(pool, settings, catalogue.image_size, work.checkpoint("vae"), work.folder("vae"))
+
+
+def pool_and_latents(work: Workspace) -> tuple[Pool, LatentPool]:
+    """Returns the composed images and their cached latents."""
+    from vu_emoji.train.latents import load_latents
+    from vu_emoji.train.pool import load_pool
+
+    catalogue = load_catalogue()
+    pool = load_pool(catalogue, PoolSettings(), work.pool)
+    cache = load_latents(catalogue, pool, work.folder("vae"), work.folder("text"), work.latents)
+    return pool, cache
+
+
+def stage_latents(work: Workspace, args: argparse.Namespace) -> None:
+    """Fills the cache of latents and text states."""
+    pool_and_latents(work)
+
+
+def stage_unet(work: Workspace, args: argparse.Namespace) -> None:
+    """Trains the denoiser at a held rate."""
+    from vu_emoji.train.unet import train_unet
+
+    _, cache = pool_and_latents(work)
+    train_unet(load_catalogue(), cache, with_steps(UnetSettings(), args), work.checkpoint("unet"))
+
+
+def stage_finish(work: Workspace, args: argparse.Namespace) -> None:
+    """Trains the denoiser's last stretch from where ``unet`` stands: the rate falls to zero."""
+    from vu_emoji.train.unet import train_unet
+
+    _, cache = pool_and_latents(work)
+    settings = UnetSettings()
+    settings = replace(settings, decay=args.steps or settings.decay)
+    train_unet(load_catalogue(), cache, settings, work.checkpoint("unet"), work.checkpoint("unet-final"))
+
+
+def stage_decoder(work: Workspace, args: argparse.Namespace) -> None:
+    """Trains the decoder further; may run beside the denoiser."""
+    from vu_emoji.train.decoder import refine_decoder
+
+    pool, cache = pool_and_latents(work)
+    settings = with_steps(DecoderSettings(), args)
+    refine_decoder(
+        pool,
+        cache,
+        settings,
+        work.folder("vae"),
+        work.checkpoint("decoder"),
+        work.folder("vae-refined"),
+    )
+
+
+def judge_pool(work: Workspace, settings: JudgeSettings, part: str) -> JudgePool:
+    """Returns the judges' ``train`` or ``validation`` images; they share no other concept."""
+    from vu_emoji.train.negatives import compose_judge_pool
+
+    train = part == "train"
+    return compose_judge_pool(
+        load_catalogue(),
+        work.root / "negatives",
+        work.root / f"judge-{part}.safetensors",
+        seed=settings.seed + (not train),
+        copies=settings.copies if train else 10,
+        negative_copies=settings.negative_copies if train else 4,
+        validation=not train,
+    )
+
+
+def stage_judges(work: Workspace, args: argparse.Namespace) -> None:
+    """Trains the object and the style classifier and writes them to the assets."""
+    from vu_emoji.judges import judge_folder
+    from vu_emoji.train.judging import Kind, train_judge
+
+    catalogue = load_catalogue()
+    settings = with_steps(JudgeSettings(), args)
+    pool, validation = (judge_pool(work, settings, part) for part in ("train", "validation"))
+    style = settings if args.steps else replace(settings, steps=settings.style_steps)
+    budgets: dict[Kind, JudgeSettings] = {"object": settings, "style": style}
+    for kind, own in budgets.items():
+        path = work.checkpoint(f"judge-{kind}")
+        train_judge(catalogue, kind, pool, validation, own, path, judge_folder())
+
+
+def stage_clip(work: Workspace, args: argparse.Namespace) -> None:
+    """Trains the judge CLIP, from another seed and on other images than the pipeline's text half."""
+    from vu_emoji.judges import judge_folder
+    from vu_emoji.train.export import export_clip
+    from vu_emoji.train.files import write_json
+    from vu_emoji.train.negatives import degrade
+    from vu_emoji.train.pool import compose_pool
+    from vu_emoji.train.text import train_clip, zero_shot
+
+    catalogue = load_catalogue()
+    settings = with_steps(ClipSettings(), args)
+    placed = PoolSettings(plain=40, coloured=40, seed=7, placement=settings.placement)
+    pool = compose_pool(catalogue, placed, "all")
+    folder = train_clip(
+        catalogue,
+        pool,
+        settings,
+        work.checkpoint("clip"),
+        work.folder("clip"),
+        augment=lambda images, generator: degrade(images * 0.5 + 0.5, generator) * 2 - 1,
+    )
+    export_clip(folder, judge_folder() / "clip")
+    fresh = compose_pool(catalogue, replace(placed, plain=5, coloured=5, seed=8), "all")
+    images = fresh.images.float() / 255
+    report = zero_shot(catalogue, judge_folder() / "clip", images, fresh.objects, fresh.styles)
+    write_json(judge_folder() / "clip" / "validation.json", report)
+    log.info("judge CLIP, nearest caption: %s", report)
+
+
+def stage_export(work: Workspace, args: argparse.Namespace) -> None:
+    """Writes the pipeline to the assets, from the finished run or else from the running one."""
+    from vu_emoji.sampling import pipeline_folder
+    from vu_emoji.train.export import export_pipeline
+
+    _, cache = pool_and_latents(work)
+    export_pipeline(work, cache, UnetSettings(), args.target or pipeline_folder())
+
+
+def stage_evaluate(work: Workspace, args: argparse.Namespace) -> None:
+    """Samples every cell from the shipped pipeline and judges the images."""
+    from vu_emoji.evaluate import evaluate, write_report
+
+    report, images = evaluate(load_catalogue())
+    write_report(report, images, load_catalogue(), work.root / "evaluation")
+
+
+def with_steps(settings: Settings, args: argparse.Namespace) -> Settings:
+    """Returns the settings with the number of steps from the command line, if given."""
+    return replace(settings, steps=args.steps) if args.steps else settings  # type: ignore[type-var]
+
+
+STAGES = {
+    "render": stage_render,
+    "pool": stage_pool,
+    "text": stage_text,
+    "vae": stage_vae,
+    "latents": stage_latents,
+    "unet": stage_unet,
+    "finish": stage_finish,
+    "decoder": stage_decoder,
+    "judges": stage_judges,
+    "clip": stage_clip,
+    "export": stage_export,
+    "evaluate": stage_evaluate,
+}
+
+
+def main() -> None:
+    """Runs the stages that the command line names, in their order."""
+    parser = argparse.ArgumentParser(prog="python -m vu_emoji.train", description=__doc__)
+    parser.add_argument("stages", nargs="+", choices=[*STAGES, "all"], help="what to do")
+    parser.add_argument("--work-dir", type=Path, required=True, help="checkpoints and parts")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
+    parser.add_argument("--steps", type=int, help="in place of the stage's own number")
+    parser.add_argument("--target", type=Path, help="export: another folder than the shipped one")
+    args = parser.parse_args()
+    if args.steps and (len(args.stages) > 1 or "all" in args.stages):
+        parser.error("--steps is one stage's own: name that stage alone")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    torch.set_num_threads(args.threads)
+    names = ("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow")
+    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    log.info("python %s, %s, %d threads", platform.python_version(), versions, args.threads)
+    work = Workspace(root=args.work_dir)
+    for name in STAGES if "all" in args.stages else args.stages:
+        log.info("stage %s", name)
+        STAGES[name](work, args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The parts of the training run that are cheap to check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from vu_emoji.catalogue import load_catalogue
+from vu_emoji.train.files import Checkpoint, replace_folder
+from vu_emoji.train.optimizers import build_optimizer, orthogonalise
+from vu_emoji.train.pool import Captioner, Pool, compose_pool
+from vu_emoji.train.settings import PoolSettings, VaeSettings
+from vu_emoji.train.text import agreement, contrastive_loss
+from vu_emoji.train.vae import build_vae, encode, normalise_latents
+
+
+def test_captioner_draws_only_listed_and_true_captions() -> None:
+    captioner = Captioner(load_catalogue())
+    captions = list(captioner.list_all())
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        caption = captions[captioner.draw("cat", "mono", "pink", rng)]
+        assert caption.object in (None, "cat")
+        assert caption.style in (None, "mono")
+        assert caption.background == "pink"
+    assert len(captioner.captions) == len(captions)
+
+
+def test_agreement_accepts_what_is_left_open() -> None:
+    captioner = Captioner(load_catalogue())
+    captions = captioner.list_all()
+    number = captioner.number("cat", None, None, 0)
+    facts = [("cat", "noto", "white"), ("cat", "mono", "pink"), ("dog", "noto", "white")]
+    matches = agreement([captions[number]], facts)
+    assert matches.tolist() == [[1.0, 1.0, 0.0]]
+    good = contrastive_loss(torch.tensor([[9.0, 0.0], [0.0, 9.0]]), torch.eye(2))
+    assert good < contrastive_loss(torch.zeros(2, 2), torch.eye(2))
+
+
+def test_orthogonalise_brings_singular_values_near_one() -> None:
+    matrix = torch.randn(12, 40, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalise(matrix))
+    assert values.min() > 0.5
+    assert values.max() < 1.4
+
+
+def small_net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+def train(steps: int, path: Path, generator: torch.Generator) -> torch.Tensor:
+    net = small_net()
+    optimizer = build_optimizer(net, "muon", 1e-2)
+    checkpoint = Checkpoint(path, {"model": net}, optimizer)
+    notes = checkpoint.load(generator) or {"step": 0}
+    for _ in range(notes["step"], steps):
+        loss = net(torch.randn(5, 4, generator=generator)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    checkpoint.save({"step": steps}, generator)
+    return torch.cat([p.flatten() for p in net.parameters()])
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
+    whole = train(6, tmp_path / "whole.safetensors", torch.Generator().manual_seed(1))
+    train(3, tmp_path / "broken.safetensors", torch.Generator().manual_seed(1))
+    resumed = train(6, tmp_path / "broken.safetensors", torch.Generator())
+    assert torch.equal(whole, resumed)
+
+
+def test_normalised_latents_decode_to_the_same_images() -> None:
+    pool = compose_pool(load_catalogue(), PoolSettings(plain=1, coloured=0), "held-out")
+    assert isinstance(pool, Pool)
+    vae = build_vae(VaeSettings(channels=(8, 8, 8)), 64).eval()
+    rows = torch.arange(len(pool))
+    with torch.no_grad():
+        before = vae.decode(encode(vae, pool, rows)).sample
+        spread_before = vae.encode(pool.batch(rows)).latent_dist
+        normalise_latents(vae, pool)
+        latents = encode(vae, pool, rows)
+        after = vae.decode(latents).sample
+        spread = vae.encode(pool.batch(rows)).latent_dist
+    assert torch.allclose(before, after, atol=1e-4)
+    assert torch.allclose(latents.mean((0, 2, 3)), torch.zeros(4), atol=1e-4)
+    assert torch.allclose(latents.std((0, 2, 3)), torch.ones(4), atol=1e-3)
+    scale = spread_before.mean.std((0, 2, 3))
+    ratio = (spread_before.std / spread.std).mean((0, 2, 3))
+    assert torch.allclose(ratio, scale, rtol=1e-2)
+
+
+def test_replacing_a_folder_leaves_no_other(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    replace_folder(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old" / "file").read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["old"]

@@ -113,7 +113,7 @@ def interval_text(result: Result) -> str:
     """Return the interval of a result's change for people, or a dash for none."""
     if result.interval is None:
         return "–"
-    return f"{result.interval.low:+.1f} to {result.interval.high:+.1f}"
+    return f"{result.interval.low:+.1f} … {result.interval.high:+.1f}"
 
 
 def pooled(results: Sequence[Result], plan_groups: Sequence[str] = (FORGET, "retain", "neighbours")) -> list[Result]:

@@ -40,7 +40,7 @@ def outcome(record):
 def test_a_run_ends_with_a_table_and_a_complete_folder(vu):
     result = vu(*BASE)
     assert result.exit_code == 0, result.output
-    assert "hit (%)" in result.stdout and "most damaged" in result.stdout
+    assert "hit %" in result.stdout and "Most damaged" in result.stdout
     folder = Path("runs/repaint-cat")
     there = {path.name for path in folder.iterdir()}
     assert there == {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vu_core.records import Record
     from vu_core.types import Result
 
-_ARROWS = {"up": "higher", "down": "lower", "none": "–"}
+_ARROWS = {"up": "↑", "down": "↓", "none": "–"}
 
 
 def show_plan(plan: Plan, folder: Path) -> None:
@@ -54,6 +54,7 @@ def show_result(plan: Plan, record: Record) -> None:
     console = Console(highlight=False)
     if record.results:
         console.print(_result_table(record.results))
+        console.print(f"Same prompts and noise before and after{_names_line(record.results)}", markup=False)
         console.print(_damage_line(record.results), markup=False)
     _say_list(console, "warning", record.warnings)
     _say_list(console, "error", record.errors)
@@ -69,37 +70,52 @@ def show_result(plan: Plan, record: Record) -> None:
 
 
 def _result_table(results: Sequence[Result]) -> Any:
+    """Return the pooled results as a table that fits 80 columns; a metric's name stands in its first row."""
+    from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title="before and after, same prompts and noise", title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     for name in ("metric", "group"):
         table.add_column(name, no_wrap=True)
-    for name in ("before", "after", "change", "95 % interval"):
+    for name in ("before", "after", "change", "95 % interval", "best", "n"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("better", "ideal", "n"):
-        table.add_column(name, justify="right")
+    above = ""
     for result in pooled(results):
+        name = f"{_short(result)} {result.unit}" if result.metric != above else ""
+        above = result.metric
         change = "–" if result.change is None else f"{result.change:+.1f}"
-        table.add_row(
-            f"{result.metric} ({result.unit})",
+        ideal = "" if result.ideal is None else f" {result.ideal:g}"
+        cells = (
+            name,
             result.group,
             number(result.before),
             number(result.after),
             change,
             interval_text(result),
-            _ARROWS[result.direction],
-            number(result.ideal, 0),
+            f"{_ARROWS[result.direction]}{ideal}",
             str(result.n),
         )
+        table.add_row(*map(Text, cells))
     return table
+
+
+def _short(result: Result) -> str:
+    return result.metric.partition("[")[0]
+
+
+def _names_line(results: Sequence[Result]) -> str:
+    """Return what the table's short names stand for, where judge and scale belong to the name."""
+    long = dict.fromkeys(result.metric for result in results if "[" in result.metric)
+    return "".join(f"; {name.partition('[')[0]} is {name}" for name in long)
 
 
 def _damage_line(results: Sequence[Result]) -> str:
     damaged = most_damaged(results)
     if not damaged:
-        return "most damaged: no retained concept lost accuracy"
+        return "Most damaged: no retained concept lost accuracy"
     each = (f"{r.group} {number(r.before)} to {number(r.after)} {r.unit} (n={r.n})" for r in damaged)
-    return f"most damaged ({damaged[0].metric}): {', '.join(each)}"
+    return f"Most damaged ({damaged[0].metric}): {', '.join(each)}"
 
 
 def _time_line(record: Record) -> str:

@@ -20,7 +20,6 @@ from vu_core.edits import EDIT_FILE, LORA_FILE, Edit, read_edit, write_edit
 from vu_core.errors import ComputeError, PluginError, RunError, VuError
 from vu_core.evaluation import evaluate
 from vu_core.files import atomic_path, disk_error
-from vu_core.models import load
 from vu_core.planning import Plan
 from vu_core.records import MemoryMeter, Record, Stage, environment
 from vu_core.report import write_card, write_contact_sheet
@@ -77,8 +76,8 @@ def open_folder(folder: Path, plan: Plan, *, resume: bool) -> None:
         )
 
 
-def run(plan: Plan, folder: Path, registry: Registry, surface: Surface | None = None) -> Record:
-    """Carry ``plan`` through in ``folder`` (see `open_folder`) and return its record.
+def run(plan: Plan, model: Model, folder: Path, registry: Registry, surface: Surface | None = None) -> Record:
+    """Carry ``plan`` through on ``model`` in ``folder`` (see `open_folder`) and return its record.
 
     The record is on disk from the start and after every stage, whatever happens.
 
@@ -86,7 +85,7 @@ def run(plan: Plan, folder: Path, registry: Registry, surface: Surface | None = 
         VuError: A component or its input failed; the record says where.
         KeyboardInterrupt: The user stopped it; the folder can be continued.
     """
-    job = _Run(plan, folder, registry, surface or Surface())
+    job = _Run(plan, model, folder, registry, surface or Surface())
     record = job.record
     record.write()
     record.warnings += registry.plugins.notify("vu_run_started", record=record)
@@ -111,10 +110,11 @@ def run(plan: Plan, folder: Path, registry: Registry, surface: Surface | None = 
 class _Run:
     """One run in progress: its inputs, its record, and the stages in their order."""
 
-    def __init__(self, plan: Plan, folder: Path, registry: Registry, surface: Surface) -> None:
-        self.plan, self.folder, self.registry, self.surface = plan, folder, registry, surface
+    def __init__(self, plan: Plan, model: Model, folder: Path, registry: Registry, surface: Surface) -> None:
+        self.plan, self.model, self.folder, self.registry, self.surface = plan, model, folder, registry, surface
         self.cache = ImageCache.of_user()
         self.record = _first_record(plan, folder)
+        self.record.model["revision"] = getattr(model, "revision", None)
         self.ctx = RunContext(
             out_dir=folder,
             device=plan.spec.device,
@@ -126,16 +126,7 @@ class _Run:
         )
 
     def all_stages(self) -> None:
-        spec = self.plan.spec
-        with self._stage("load"):
-            model = load(
-                self.plan.model,
-                device=spec.device,
-                dtype=spec.dtype,
-                download=spec.download,
-                revision=spec.revision,
-            )
-        self.record.model["revision"] = getattr(model, "revision", None)
+        model = self.model
         with self._stage("unlearn") as detail:
             edit = self._unlearn(model, detail)
         if self.plan.protocol is None:

@@ -69,6 +69,7 @@ def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resum
     import json
 
     from vu_core.cli import INTERRUPTED, _progress, _screen
+    from vu_core.models import load
     from vu_core.planning import plan_run
     from vu_core.registry import Registry
     from vu_core.runner import Surface, open_folder, run
@@ -82,13 +83,15 @@ def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resum
         else:
             _screen.show_plan(plan, folder)
         return
+    asked = plan.spec
+    model = load(plan.model, device=asked.device, dtype=asked.dtype, download=asked.download, revision=asked.revision)
     open_folder(folder, plan, resume=resume)
     _interrupt_on_terminate()
     surface = Surface(track=_progress.track, say=_progress.say)
     if plan.spec.preset != "none":
         _progress.say(f"preset '{plan.spec.preset}' of model '{plan.model.name}'; --preset none uses published values")
     try:
-        record = run(plan, folder, registry, surface)
+        record = run(plan, model, folder, registry, surface)
     except KeyboardInterrupt:
         _progress.say(f"interrupted; continue with: vu run --resume --out {folder}")
         raise typer.Exit(INTERRUPTED) from None

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from vu_diffusers.model import DiffusersModel, load
 
-from vu_core import ComputeError, RequestError
+from vu_core import ModelError, RequestError
 from vu_core.testing.pipelines import build_pipeline, write_pipeline
 
 PROMPTS = ["a photo of a cat", "", "a dog in van gogh style", "a photo of a cat", "long " * 100]
@@ -59,7 +59,7 @@ def test_nan_weights_are_an_error(tmp_path: Path) -> None:
     weights = load_file(file)
     next(tensor for name, tensor in weights.items() if name.endswith("k_proj.weight"))[0, 0] = float("nan")
     save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(ComputeError, match="not finite"):
+    with pytest.raises(ModelError, match="not finite"):
         load(str(folder)).encode(["a cat"])
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vu_core.edits import read_edit, tensor_sha256, write_edit
-from vu_core.errors import ComputeError, EditError, ModelError
+from vu_core.errors import EditError, ModelError
 from vu_core.testing.fake_models import FakeTextToImage
 from vu_core.types import Concept, Site
 
@@ -196,7 +196,7 @@ def test_relative_regularization_follows_the_states(model, unlearn):
 def test_not_finite_weights_are_named(model, unlearn, value):
     name = sorted(model.stored["unet"])[1]
     model.stored["unet"][name][0, 0] = value
-    with pytest.raises(ComputeError, match=f"'unet.{name}' holds NaN or infinite"):
+    with pytest.raises(ModelError, match=f"'unet.{name}' holds NaN or infinite"):
         unlearn(model, "cat")
 
 

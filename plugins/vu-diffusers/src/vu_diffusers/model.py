@@ -33,7 +33,7 @@ _PIXELS_AT_ONCE = 2**20
 def load(
     source: str, *, device: str = "cpu", dtype: str = "float32", download: bool = False, revision: str | None = None
 ) -> DiffusersModel:
-    """Return the pipeline in a folder or under a hub id. Only JSON files are read now, weights on first use.
+    """Return the pipeline in a folder or under a hub id. Only JSON files and the headers of weight files are read now.
 
     Args:
         source: A folder in diffusers' format, or a hub id such as ``"organisation/name"``.
@@ -185,7 +185,7 @@ class DiffusersModel:
 
         Raises:
             RequestError: There are no prompts.
-            ComputeError: States are not finite, as with NaN weights.
+            ModelError: States are not finite, as with NaN weights.
         """
         from vu_diffusers.text import encode
 

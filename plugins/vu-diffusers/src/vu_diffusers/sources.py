@@ -86,6 +86,8 @@ class FolderSource:
             if not isinstance(stored, list) or stored[-1] != cls:
                 raise ModelError(f"component '{component}' of '{name}' is {stored}, a {cls} is needed")
         self._weights = {component: Weights(root / component) for component in self.family.modules}
+        for weights in self._weights.values():
+            weights.check()
 
     def config(self, component: str) -> Mapping[str, Any]:
         """Return a component's configuration as stored."""
@@ -111,10 +113,8 @@ class FolderSource:
         """
         from vu_diffusers.loading import load_module
 
-        weights = self._of(component)
-        weights.check()
         folder, cls = self.root / component, self.family.modules[component]
-        return load_module(folder, cls, variant=weights.variant, device=device, dtype=dtype)
+        return load_module(folder, cls, variant=self._of(component).variant, device=device, dtype=dtype)
 
     def tokenizer(self, name: str) -> Any:
         """Load a tokenizer.

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from vu_core import ComputeError, Encoding, RequestError
+from vu_core import Encoding, ModelError, RequestError
 from vu_diffusers.families import POOLED, TEXT
 
 _CHUNK = 32
@@ -30,7 +30,7 @@ def encode(
 
     Raises:
         RequestError: There are no prompts.
-        ComputeError: States are not finite, as with NaN weights.
+        ModelError: States are not finite, as with NaN weights.
     """
     if not prompts:
         raise RequestError("there is no prompt to encode")
@@ -44,7 +44,7 @@ def encode(
             states[POOLED] = part["pooled"][:, None]
             mask[POOLED] = torch.ones(len(unique), 1, dtype=torch.bool)
     if not all(stream.isfinite().all() for stream in states.values()):
-        raise ComputeError(
+        raise ModelError(
             f"the text encoder of '{name}' gives states that are not finite",
             hint="Its weights hold NaN or infinite values, or overflow in this dtype.",
         )

@@ -51,7 +51,7 @@ class Weights:
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return a tensor on the CPU in its stored dtype."""
-        with _opened(self._file(name)) as stream:
+        with _opened(self._file(name), framework="pt") as stream:
             tensor: torch.Tensor = stream.get_tensor(name)
             return tensor
 
@@ -124,11 +124,12 @@ def _shards(index: Path) -> Sequence[Path]:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Any]:
+def _opened(file: Path, framework: str = "np") -> Iterator[Any]:
+    # Headers are read with numpy, which spares the import of torch.
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(file, framework="pt") as stream:
+        with safe_open(file, framework=framework) as stream:
             yield stream
     except (SafetensorError, OSError) as error:
         raise ModelError(

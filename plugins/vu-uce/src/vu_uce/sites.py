@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from vu_core.errors import ComputeError, ModelError
+from vu_core.errors import ModelError
 from vu_core.interfaces import TensorSource
 from vu_core.types import Site
 from vu_uce.config import UceConfig
@@ -48,14 +48,13 @@ def read_weight(model: TensorSource, site: Site) -> torch.Tensor:
     """Return a site's weight (out, in) as stored.
 
     Raises:
-        ModelError: It has another shape than the site says.
-        ComputeError: It holds NaN or infinite values.
+        ModelError: It has another shape than the site says, or holds NaN or infinite values.
     """
     weight = model.tensor(site.component, site.parameter)
     if tuple(weight.shape) != site.shape:
         raise ModelError(f"'{name_of(site)}' has shape {tuple(weight.shape)}, the model says {site.shape}")
     if not weight.isfinite().all():
-        raise ComputeError(
+        raise ModelError(
             f"'{name_of(site)}' holds NaN or infinite values", hint="The model's file is damaged; get it again."
         )
     return weight

@@ -76,7 +76,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(default=False)
 def types(session: nox.Session) -> None:
     """Check types strictly: the core, and every plugin."""
-    install_project(session, "mypy")
+    install_project(session, "mypy", "resvg-py", "torchmetrics")
     session.run("mypy", "vu_core", *(str(path / "src") for path in PLUGINS))
 
 

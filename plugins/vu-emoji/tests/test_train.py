@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from vu_emoji.catalogue import load_catalogue
-from vu_emoji.train.files import Checkpoint, replace_folder
+from vu_emoji.train.export import forget_origins
+from vu_emoji.train.files import Checkpoint, replace_folder, write_json
 from vu_emoji.train.optimizers import build_optimizer, orthogonalise
 from vu_emoji.train.pool import Captioner, Pool, compose_pool
 from vu_emoji.train.settings import PoolSettings, VaeSettings
@@ -99,3 +101,10 @@ def test_replacing_a_folder_leaves_no_other(tmp_path: Path) -> None:
     replace_folder(tmp_path / "new", tmp_path / "old")
     assert (tmp_path / "old" / "file").read_text() == "new"
     assert [p.name for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_exported_configurations_name_no_folder_of_the_training_machine(tmp_path: Path) -> None:
+    (tmp_path / "vae").mkdir()
+    write_json(tmp_path / "vae" / "config.json", {"_name_or_path": "/home/someone/vae", "sample_size": 64})
+    forget_origins(tmp_path)
+    assert json.loads((tmp_path / "vae" / "config.json").read_text()) == {"sample_size": 64}

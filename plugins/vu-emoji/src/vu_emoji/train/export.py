@@ -68,10 +68,19 @@ def export_pipeline(work: Workspace, cache: LatentPool, settings: UnetSettings, 
         "image_size": unet.config.sample_size * pipe.vae_scale_factor,
     }
     write_json(temporary / "training.json", made)
+    forget_origins(temporary)
     readable(temporary)
     replace_folder(temporary, target)
     log.info("exported %s to %s", json.dumps(made), target)
     return made
+
+
+def forget_origins(folder: Path) -> None:
+    """Takes the folders that parts were loaded from out of their configurations."""
+    for path in folder.rglob("config.json"):
+        config = json.loads(path.read_text())
+        if config.pop("_name_or_path", None) is not None:
+            write_json(path, config)
 
 
 def readable(folder: Path) -> None:

@@ -197,12 +197,23 @@ def edited_weights(model: Model, edits: Sequence[Edit]) -> dict[str, torch.nn.Pa
         for parameter in sorted({name for edit in active for name in edit.parameters()}):
             module, attribute = _owner(model, parameter)
             base = module.get_parameter(attribute)
-            total = base.float()
-            for edit in active:
-                if parameter in edit.parameters():
-                    total = total + _fitting_delta(edit, parameter, base)
-            weights[parameter] = torch.nn.Parameter(total.to(base.dtype), requires_grad=base.requires_grad)
+            weights[parameter] = torch.nn.Parameter(
+                edited_tensor(base, parameter, active), requires_grad=base.requires_grad
+            )
     return weights
+
+
+def edited_tensor(base: torch.Tensor, parameter: str, edits: Sequence[Edit]) -> torch.Tensor:
+    """Return ``base``, the tensor of ``parameter``, with the changes of all ``edits`` in it: same dtype and device.
+
+    Raises:
+        EditError: An edit's change has another shape.
+    """
+    total = base.float()
+    for edit in edits:
+        if parameter in edit.parameters():
+            total = total + _fitting_delta(edit, parameter, base)
+    return total.to(base.dtype)
 
 
 def check_base(edit: Edit, model: Model) -> None:

@@ -15,9 +15,9 @@ from vu_core.config import validate
 from vu_core.context import RunContext
 from vu_core.errors import ComputeError, ConfigError, VuError
 from vu_core.interfaces import Batch, Metric, Scorer
-from vu_core.specs import Direction, MetricSpec
+from vu_core.specs import MetricSpec
 from vu_core.statistics import paired_change
-from vu_core.types import FORGET, Concept, Measurement, Request, Result, Sample
+from vu_core.types import FORGET, Concept, Direction, Measurement, Request, Result, Sample
 
 if TYPE_CHECKING:
     import torch

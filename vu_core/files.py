@@ -24,8 +24,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         RunError: The disk is full or the folder cannot be written.
     """
     temporary = _make_temporary(path)
+    mode = temporary.stat().st_mode
     try:
         yield temporary
+        # Some writers, safetensors among them, make the file anew for its owner alone.
+        temporary.chmod(mode)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)

@@ -7,14 +7,11 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vu_core.edits import Edit, check_base
+from vu_core.edits import Edit, check_base, edited_tensor
 from vu_core.errors import EditError, RunError
-from vu_core.files import disk_error, write_text
-
-if TYPE_CHECKING:
-    import torch
+from vu_core.files import atomic_path, disk_error, write_text
 
 MERGED_FILE = "vu_edits.json"
 
@@ -77,14 +74,7 @@ def _rewrite_file(file: Path, component: str, edits: Sequence[Edit], wanted: set
         tensors = {name: stream.get_tensor(name) for name in names}
     for parameter in here:
         name = parameter.partition(".")[2]
-        tensors[name] = _edited(tensors[name], parameter, edits)
-    save_file(tensors, file, metadata=metadata)
+        tensors[name] = edited_tensor(tensors[name], parameter, edits)
+    with atomic_path(file) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
     return here
-
-
-def _edited(stored: torch.Tensor, parameter: str, edits: Sequence[Edit]) -> torch.Tensor:
-    total = stored.float()
-    for edit in edits:
-        if parameter in edit.parameters():
-            total = total + edit.delta(parameter, stored)
-    return total.to(stored.dtype).contiguous()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vu_core.discovery import installed_version
-from vu_core.errors import RunError
 from vu_core.files import write_text
 from vu_core.types import Result
 
@@ -96,22 +95,6 @@ class Record:
             RunError: The file cannot be written.
         """
         write_text(self.folder / RECORD_FILE, self.as_json())
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """Return the values of a run folder's ``record.json``.
-
-    Raises:
-        RunError: There is none, it is damaged, or a newer vu wrote it.
-    """
-    path = folder / RECORD_FILE
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"'{folder}' has no readable {RECORD_FILE}: {error}", hint="Give a run's folder.") from error
-    if values.get("schema") != SCHEMA:
-        raise RunError(f"'{path}' has schema {values.get('schema')}, this vu reads {SCHEMA}. Install a newer vu-core.")
-    return values
 
 
 def environment(*, device: str, dtype: str, plugins: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core.edits import LORA_FILE
 from vu_core.files import atomic_path, write_text
-from vu_core.types import FORGET, Concept, Result, Sample
+from vu_core.types import POOLED, Concept, Result, Sample
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -58,8 +58,7 @@ def grid(pictures: Sequence[Any], columns: int) -> Picture:
 
 def most_damaged(results: Sequence[Result], metric: str = "ira", limit: int = 3) -> list[Result]:
     """Return the retained concepts whose ``metric`` fell most, the worst first; only those that fell."""
-    pooled = {FORGET, "retain", "neighbours"}
-    fallen = [r for r in results if r.metric == metric and r.group not in pooled and (r.change or 0) < 0]
+    fallen = [r for r in results if r.metric == metric and r.group not in POOLED and (r.change or 0) < 0]
     return sorted(fallen, key=lambda result: (result.change or 0, result.group))[:limit]
 
 
@@ -116,9 +115,9 @@ def interval_text(result: Result) -> str:
     return f"{result.interval.low:+.1f} … {result.interval.high:+.1f}"
 
 
-def pooled(results: Sequence[Result], plan_groups: Sequence[str] = (FORGET, "retain", "neighbours")) -> list[Result]:
+def pooled(results: Sequence[Result]) -> list[Result]:
     """Return the results of pooled groups, without those of single concepts."""
-    return [result for result in results if result.group in plan_groups]
+    return [result for result in results if result.group in POOLED]
 
 
 def _result_table(record: Record) -> list[str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from vu_core.types import Direction
 
 API_VERSION = 1
-
-Direction = Literal["up", "down", "none"]
 
 EACH_KIND = "{kind}"
 

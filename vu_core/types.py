@@ -10,6 +10,9 @@ from typing import Literal
 from vu_core.errors import RequestError
 
 FORGET, RETAIN, NEIGHBOURS = "forget", "retain", "neighbours"
+POOLED = (FORGET, RETAIN, NEIGHBOURS)
+
+Direction = Literal["up", "down", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +250,7 @@ class Result:
     n: int
     n_excluded: int = 0
     unit: str = ""
-    direction: Literal["up", "down", "none"] = "none"
+    direction: Direction = "none"
     ideal: float | None = None
     note: str = ""
 

@@ -62,3 +62,12 @@ def test_other_errors_of_the_system_are_quoted(tmp_path):
 def test_sha256(tmp_path):
     (tmp_path / "file").write_bytes(b"abc")
     assert sha256_of_file(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_writer_that_makes_the_file_anew_for_its_owner_alone_does_not_hide_it_from_others(tmp_path):
+    plain = tmp_path / "plain"
+    plain.touch()
+    with atomic_path(tmp_path / "file") as temporary:
+        temporary.unlink()
+        temporary.touch(mode=0o600)
+    assert (tmp_path / "file").stat().st_mode == plain.stat().st_mode

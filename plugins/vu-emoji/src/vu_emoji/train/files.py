@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file under a temporary name and renames it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.chmod(0o644)
-    temporary.replace(path)
+from vu_core.files import atomic_path, write_text
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -43,12 +32,9 @@ def replace_folder(source: Path, target: Path) -> None:
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], notes: dict[str, Any] | None = None) -> None:
     """Writes named tensors with JSON notes in the header, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(plain, temporary, metadata={"notes": json.dumps(notes or {}), "format": "pt"})
-    temporary.chmod(0o644)
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        save_file(plain, temporary, metadata={"notes": json.dumps(notes or {}), "format": "pt"})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

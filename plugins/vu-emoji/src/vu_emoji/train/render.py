@@ -14,8 +14,9 @@ from typing import Any
 
 from PIL import Image
 
+from vu_core.files import write_text
 from vu_emoji.catalogue import Catalogue, Style, assets
-from vu_emoji.train.files import replace_folder, write_text
+from vu_emoji.train.files import replace_folder
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from vu_core.files import write_text
 from vu_emoji.catalogue import Catalogue
-from vu_emoji.train.files import write_text
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 EXTRA_WORDS = (

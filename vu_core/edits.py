@@ -78,6 +78,8 @@ class Edit:
         Raises:
             EditError: A parameter is no weight of a module, or shapes do not fit.
         """
+        import torch
+
         tensors = {}
         for parameter, (a, b) in factors.items():
             if not parameter.endswith(_WEIGHT):
@@ -85,14 +87,15 @@ class Edit:
             if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
                 raise EditError(f"factors of '{parameter}' do not fit: A {tuple(a.shape)}, B {tuple(b.shape)}")
             module = parameter.removesuffix(_WEIGHT)
-            tensors[module + _LORA_A] = a.detach().float().contiguous()
-            tensors[module + _LORA_B] = b.detach().float().contiguous()
+            tensors[module + _LORA_A] = a.detach().to("cpu", torch.float32).contiguous()
+            tensors[module + _LORA_B] = b.detach().to("cpu", torch.float32).contiguous()
         return cls(kind="lora", tensors=tensors, **fields)
 
     @classmethod
     def dense(cls, replacements: Mapping[str, torch.Tensor], **fields: Any) -> Edit:
         """Return an edit that replaces whole parameters, by name."""
-        return cls(kind="dense", tensors={name: t.detach().contiguous() for name, t in replacements.items()}, **fields)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in replacements.items()}
+        return cls(kind="dense", tensors=tensors, **fields)
 
     def parameters(self) -> tuple[str, ...]:
         """Return the names of the parameters it changes, sorted."""

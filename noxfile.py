@@ -15,8 +15,8 @@ import nox
 ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image")
-TEST_TOOLS = ("pytest", "hypothesis", "peft", "torchmetrics")
-LIGHT = ("plugin.py", "config.py", "__init__.py")
+TEST_TOOLS = ("pytest", "hypothesis", "peft", "torchmetrics", "datasets")
+LIGHT = ("plugin.py", "config.py", "settings.py", "__init__.py")
 
 nox.options.sessions = ["demo"]
 nox.options.reuse_existing_virtualenvs = True

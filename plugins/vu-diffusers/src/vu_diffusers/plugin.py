@@ -15,6 +15,6 @@ def vu_models() -> Iterator[ModelSpec]:
         summary="Load a diffusers text-to-image pipeline (SD 1.x, SD 2.x, SDXL) from a folder or hub id.",
         target="vu_diffusers.model:load",
         marker="model_index.json",
-        capabilities=("TensorSource", "HasSites", "Encodes", "Denoises", "Samples"),
+        capabilities=("TensorSource", "HasSites", "Encodes", "Denoises", "Diffuses", "Samples"),
         family="text-to-image",
     )

@@ -30,7 +30,7 @@ def vu_models() -> Iterator[ModelSpec]:
         folder="vu_emoji:assets/pipeline",
         embedded=True,
         family="text-to-image",
-        capabilities=("TensorSource", "HasSites", "Encodes", "Denoises", "Samples"),
+        capabilities=("TensorSource", "HasSites", "Encodes", "Denoises", "Diffuses", "Samples"),
         dataset="emoji",
         protocol="emoji@1",
         quick_protocol="emoji-quick@1",

@@ -7,17 +7,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core import ModelError
 from vu_diffusers.modes import evaluating
+from vu_diffusers.weights import read_json
 
 if TYPE_CHECKING:
     import torch
 
     from vu_diffusers.sources import Source
 
+TRAINING_FILE = "vu_training.json"
+"""Optional file of a model folder: ``{"posterior": "mean"}`` when its denoiser was trained on means, not on samples."""
+
 _PACKAGES = ("vu-diffusers", "torch", "diffusers")
+_POSTERIORS = ("sample", "mean")
 
 
 class Diffusing(ABC):
@@ -26,6 +32,7 @@ class Diffusing(ABC):
     name: str
     device: str
     dtype: str
+    folder: Path | None
     _source: Source
     _modules: dict[str, torch.nn.Module]
 
@@ -41,17 +48,19 @@ class Diffusing(ABC):
     def posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and standard deviation of the latents of ``images``: float32 (N, C, h, w) on the CPU.
 
+        The deviation is zero where the model's folder says that its denoiser was trained on means.
+
         Args:
             images: uint8 (N, 3, H, W) RGB; H and W multiples of the VAE's factor.
 
         Raises:
-            ModelError: Latents are not finite, as with NaN weights.
+            ModelError: Latents are not finite, as with NaN weights; or the folder's file is malformed.
         """
         vae = self.component("vae")
         with evaluating([vae]), _wide_enough(vae):
             mean, std = _posterior(vae, images)
         shift, scale = self._normalisation()
-        mean, std = (mean - shift) * scale, std * scale
+        mean, std = (mean - shift) * scale, std * scale * (self._trained_on() == "sample")
         if not (mean.isfinite().all() and std.isfinite().all()):
             raise ModelError(
                 f"the VAE of '{self.name}' gives latents that are not finite",
@@ -66,6 +75,7 @@ class Diffusing(ABC):
         return {
             "vae": self._source.sha256("vae"),
             "class": str(self._source.config("vae").get("_class_name")),
+            "posterior": self._trained_on(),
             "normalisation": [values.flatten().tolist() for values in self._normalisation()],
             "dtype": self.dtype,
             "device": torch.device(self.device).type,
@@ -101,6 +111,18 @@ class Diffusing(ABC):
 
         with quiet("diffusers"):
             return DDPMScheduler.from_config(dict(self._source.config("scheduler")))
+
+    def _trained_on(self) -> str:
+        """Return what the denoiser was trained on: a ``"sample"`` of the posterior, as usual, or its ``"mean"``."""
+        path = self.folder / TRAINING_FILE if self.folder else None
+        if path is None or not path.is_file():
+            return "sample"
+        given = read_json(path)
+        if set(given) != {"posterior"} or given["posterior"] not in _POSTERIORS:
+            raise ModelError(
+                f"'{path}' holds {given}", hint='It holds {"posterior": "mean"} or {"posterior": "sample"}.'
+            )
+        return str(given["posterior"])
 
     def _normalisation(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return shift and scale of latents, each (1, C or 1, 1, 1): those that the pipeline undoes to decode."""

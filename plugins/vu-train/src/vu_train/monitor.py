@@ -71,16 +71,21 @@ class Monitor:
         Raises:
             ComputeError: A loss or a gradient was not finite; the message names step and pictures.
         """
+        wrong = []
         losses = torch.stack([part.losses for part in self._parts]).tolist()
         for part, values in zip(self._parts, losses, strict=True):
             for name, value in zip(self._names, values, strict=True):
                 if not math.isfinite(value):
-                    raise _diverged(f"the loss '{name}' is {value}", part.step, part.ids)
+                    wrong.append((part.step, f"the loss '{name}' is {value}", part.ids))
         for step, norm in self._norms:
             if not math.isfinite(norm.item()):
                 parts = [part.ids for part in self._parts if part.step == step]
                 ids = {stream: [id_ for part in parts for id_ in part[stream]] for stream in parts[0]}
-                raise _diverged(f"the norm of the gradient is {norm.item()}", step, ids)
+                wrong.append((step, f"the norm of the gradient is {norm.item()}", ids))
+        if wrong:
+            # The first step that went wrong spoiled the weights of those after it; in it, a loss precedes its gradient.
+            step, what, pictures = min(wrong, key=lambda found: found[0])
+            raise _diverged(what, step, pictures)
 
 
 def _diverged(what: str, step: int, ids: Mapping[str, Sequence[str]]) -> ComputeError:

@@ -103,10 +103,11 @@ def _find(
     model: Any, request: Request, data: Data, settings: DataSettings, ctx: RunContext, size: tuple[int, int]
 ) -> list[Found]:
     source = settings.pictures
+    dataset: object = data.dataset
     if source not in ("auto", "dataset", "model"):
         return read_source(Path(source).expanduser(), ctx)
-    if source != "model" and isinstance(data.dataset, HasPictures):
-        return [Found(picture=picture) for picture in data.dataset.pictures("train")]
+    if source != "model" and isinstance(dataset, HasPictures):
+        return [Found(picture=picture) for picture in dataset.pictures("train")]
     if source == "dataset":
         raise RequestError(
             "pictures=dataset was asked for, but this run's dataset has no pictures",

@@ -52,6 +52,8 @@ def vu_models() -> Iterator[ModelSpec]:
         presets={
             "uce": {"default": UCE_PRESET},
             "fade": {"default": FADE_PRESET},
+            "fade-per-module": {"default": FADE_PRESET},
+            "fade-per-weight": {"default": FADE_PRESET},
         },
     )
 

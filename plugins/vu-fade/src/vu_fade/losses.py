@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.nn import functional as F
 from vu_train.adapters import Adapters
 from vu_train.latents import Batch, LatentStream
+from vu_train.streams import Stream
 from vu_train.texts import TextStates
 
 from vu_core.types import FORGET, RETAIN
@@ -42,8 +43,8 @@ class SelfDistillation:
         texts: TextStates,
         overwriting: Mapping[str, str],
     ) -> None:
-        self.parameters = dict(adapters.layers.named_parameters())
-        self.streams = streams
+        self.parameters: Mapping[str, torch.nn.Parameter] = dict(adapters.layers.named_parameters())
+        self.streams: Mapping[str, Stream] = streams
         self._model, self._adapters, self._texts, self._overwriting = model, adapters, texts, overwriting
 
     def losses(self, batches: Mapping[str, Batch]) -> dict[str, torch.Tensor]:
@@ -55,9 +56,11 @@ class SelfDistillation:
             overwriting = [self._overwriting[example] for example in forget.ids]
             teacher = self._denoise(noisy, timesteps, [*overwriting, *retain.captions])
         student = self._denoise(noisy, timesteps, [*forget.captions, *retain.captions])
-        sizes = [len(forget.ids), len(retain.ids)]
-        pairs = zip(student.split(sizes), teacher.split(sizes), strict=True)
-        return {name: F.mse_loss(*pair) for name, pair in zip((FORGET, RETAIN), pairs, strict=True)}
+        count = len(forget.ids)
+        return {
+            FORGET: F.mse_loss(student[:count], teacher[:count]),
+            RETAIN: F.mse_loss(student[count:], teacher[count:]),
+        }
 
     def _denoise(self, noisy: torch.Tensor, timesteps: torch.Tensor, captions: Sequence[str]) -> torch.Tensor:
         prediction: torch.Tensor = self._model.denoise(noisy, timesteps, self._texts.of(captions))
@@ -65,7 +68,7 @@ class SelfDistillation:
 
 
 def denoising_losses(
-    model: Any, stream: LatentStream, texts: TextStates, batches: Sequence[range]
+    model: Any, stream: LatentStream, texts: TextStates, batches: Iterable[range]
 ) -> Iterator[torch.Tensor]:
     """Yield MSE(model(u, t, T(s)), target) of one batch after the other, float32: what saliency differentiates.
 

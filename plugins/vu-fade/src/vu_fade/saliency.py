@@ -73,7 +73,7 @@ def _handing_over(
         for name, weight in weights.items():
             weight.grad = None
             weight.requires_grad_(True)
-            hooks.append(weight.register_post_accumulate_grad_hook(_taker(name, add)))
+            hooks.append(weight.register_post_accumulate_grad_hook(_taker(name, add)))  # type: ignore[no-untyped-call]
         yield
     finally:
         for hook in hooks:

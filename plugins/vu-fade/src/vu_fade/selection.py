@@ -87,7 +87,7 @@ def _histogram(tensors: list[torch.Tensor], upper: int | None) -> torch.Tensor:
     """Return how often each value of the upper 16 bits occurs, or of the lower ones among values with ``upper``."""
     counts = torch.zeros(_BUCKETS, dtype=torch.int64)
     for tensor in tensors:
-        for part in tensor.detach().reshape(-1).split(_AT_ONCE):
+        for part in tensor.detach().reshape(-1).split(_AT_ONCE):  # type: ignore[no-untyped-call]
             bits = part.contiguous().view(torch.int32)
             high = bits >> _HALF
             found = high if upper is None else bits[high == upper] & (_BUCKETS - 1)

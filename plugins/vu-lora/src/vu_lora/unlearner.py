@@ -13,6 +13,7 @@ from vu_train.gradients import Weights
 from vu_train.latents import Batch, LatentStream, latent_streams
 from vu_train.loop import train
 from vu_train.pictures import load_pictures
+from vu_train.streams import Stream
 from vu_train.texts import TextStates, encode_texts
 
 from vu_core import Data, Edit, Request, RunContext
@@ -35,8 +36,8 @@ class Denoising:
     """
 
     def __init__(self, model: Any, adapters: Adapters, streams: Mapping[str, LatentStream], texts: TextStates) -> None:
-        self.parameters = dict(adapters.layers.named_parameters())
-        self.streams = streams
+        self.parameters: Mapping[str, torch.nn.Parameter] = dict(adapters.layers.named_parameters())
+        self.streams: Mapping[str, Stream] = streams
         self._model, self._texts = model, texts
 
     def losses(self, batches: Mapping[str, Batch]) -> dict[str, torch.Tensor]:

@@ -66,6 +66,15 @@ def test_the_same_seed_gives_the_same_edit(unlearn, model_of, variant):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+def test_a_stopped_training_continues_to_the_same_edit(unlearn, model_of, variant):
+    model, options = model_of(), {"steps": 4, "schedule": "cosine", "dropout": 0.2}
+    whole = made(unlearn, variant, model, "cat", out="whole", **options)
+    stopped = made(unlearn, variant, model, "cat", out="parts", max_steps=1, **options)
+    continued = made(unlearn, variant, model, "cat", out="parts", **options)
+    assert (stopped.info["stopped"], stopped.info["steps_done"]) == ("max_steps", 1)
+    assert stopped.sha256() != continued.sha256() == whole.sha256()
+
+
 def test_training_moves_the_forgotten_caption_toward_its_overwriting(unlearn, model_of):
     model = model_of()
     edit = made(unlearn, "fade", model, "cat", steps=60, forget_weight=1.0, batch_size=3)

@@ -31,6 +31,7 @@ class AdapterSettings(TrainSettings, DataSettings):
     alpha: float = field(
         default=4.0, metadata={"help": "The adapter's change is alpha / rank times B A.", "gt": 0.0, "symbol": "α"}
     )
+    dropout: float = field(default=0.0, metadata={"help": _DROPOUT_HELP, "ge": 0.0, "lt": 1.0})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +63,11 @@ class FadeConfig(AdapterSettings):
     """
 
     layers: tuple[str, ...] = field(default=("to_k", "to_q", "to_v", "to_out.0"), metadata={"help": _LAYERS_HELP})
-    dropout: float = field(default=0.0, metadata={"help": _DROPOUT_HELP, "ge": 0.0, "lt": 1.0})
 
 
 @dataclass(frozen=True, kw_only=True)
 class FadePerModuleConfig(SaliencySettings):
     """How FADE with the most salient layers forgets."""
-
-    dropout: float = field(default=0.0, metadata={"help": _DROPOUT_HELP, "ge": 0.0, "lt": 1.0})
 
 
 @dataclass(frozen=True, kw_only=True)

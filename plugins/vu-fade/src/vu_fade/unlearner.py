@@ -15,6 +15,7 @@ from vu_train.store import TensorStore
 from vu_train.texts import TextStates, encode_texts
 
 from vu_core import ConfigError, Data, Edit, Request, RequestError, RunContext
+from vu_core.edits import tensor_sha256
 from vu_core.types import FORGET, RETAIN
 from vu_fade.config import AdapterSettings, SaliencySettings
 from vu_fade.losses import SelfDistillation, denoising_losses
@@ -89,10 +90,15 @@ class Fade:
         )
         task = SelfDistillation(model, adapters, prepared.streams, prepared.texts, prepared.overwriting)
         weights = {FORGET: config.forget_weight, RETAIN: config.retain_weight}
-        info = {**_info(request, prepared, config), "adapted_layers": len(choice.paths), **choice.info}
         with adapters.attached():
-            training = train(task, config, ctx, weights=weights, key={"model": model.fingerprint(), **info})
-        info["steps_done"] = training.steps
+            training = train(task, config, ctx, weights=weights, key=_training_key(prepared, choice, config))
+        info = {
+            **_info(request, prepared, config),
+            "adapted_layers": len(choice.paths),
+            **choice.info,
+            "steps_done": training.steps,
+            "stopped": training.stopped,
+        }
         return adapters.as_edit(model, prepared.component, base=dict(model.encoders()), unlearner=self.name, info=info)
 
     def choose(self, prepared: Prepared, config: Any, ctx: RunContext) -> Choice:
@@ -202,6 +208,17 @@ def _saliency_key(variant: str, prepared: Prepared, config: SaliencySettings) ->
         "stream": prepared.streams[FORGET].key(),
         "batch_size": config.batch_size,
         "timesteps": config.saliency_timesteps,
+    }
+
+
+def _training_key(prepared: Prepared, choice: Choice, config: AdapterSettings) -> dict[str, Any]:
+    """Return, as JSON values, what decides the result besides the settings and streams of training."""
+    return {
+        "model": prepared.model.fingerprint(),
+        "adapter": [config.alpha / config.rank, config.dropout],
+        "layers": list(choice.paths),
+        "masks": {path: tensor_sha256(mask) for path, mask in choice.masks.items()},
+        "overwriting": dict(prepared.overwriting),
     }
 
 

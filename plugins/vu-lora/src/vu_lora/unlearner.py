@@ -109,7 +109,7 @@ def _negated(
         dropout=config.dropout,
         generator=ctx.generator("adapters"),
     )
-    key = {"model": model.fingerprint(), "rank": config.rank, "alpha": config.alpha, "dropout": config.dropout}
+    key = {"model": model.fingerprint(), "adapter": [config.alpha / config.rank, config.dropout]}
     with adapters.attached():
         training = train(Denoising(model, adapters, streams, texts), config, ctx, weights=weights, key=key)
     options = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
@@ -118,6 +118,7 @@ def _negated(
         "options": options,
         "pictures": {part: len(stream) for part, stream in streams.items()},
         "steps_done": training.steps,
+        "stopped": training.stopped,
     }
     base = dict(model.encoders())
     return adapters.as_edit(model, component, strength=-config.strength, base=base, unlearner=name, info=info)

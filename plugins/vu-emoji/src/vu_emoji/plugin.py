@@ -20,8 +20,8 @@ UCE_PRESET = {
     "form": "lora",
 }
 
-# Chosen by forgetting cat for dog, and tried on dog and car; its pictures are those of `EmojiDataset.pictures`, in the
-# wordings of its prompts.
+# Chosen by forgetting cat for dog; car and the style noto were tried with it and changed nothing. Its pictures are
+# those of `EmojiDataset.pictures`, in wordings that no protocol measures.
 FADE_PRESET = {
     "rank": 8,
     "alpha": 8.0,

@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import os
 import shutil
+import tomllib
+from itertools import chain
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image")
-TEST_TOOLS = ("pytest", "hypothesis", "peft", "torchmetrics", "datasets")
+TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling")
+# The page that typer writes differs a little; diffusers before 0.40 wants a file's name where HF_HUB_OFFLINE is set.
+WITH_NEW_VERSIONS = (
+    "tests/cli/test_reference.py",
+    "tests/integration/test_edits.py::test_plain_diffusers_needs_no_file_name",
+    "tests/integration/test_embedded.py::test_the_run_folder_loads_in_plain_diffusers_and_draws_what_vu_draws",
+)
+STARTERS = ("unlearner", "metric", "dataset", "scorer")
 LIGHT = ("plugin.py", "config.py", "settings.py", "__init__.py")
 
 nox.options.sessions = ["demo"]
@@ -51,8 +61,7 @@ def tests(session: nox.Session) -> None:
     """Run every test: the core's, the plugins', and the real CLI on the embedded model."""
     install_project(session, *TEST_TOOLS)
     session.env["VU_CACHE_DIR"] = str(Path(session.create_tmp()) / "cache")
-    folders = ["tests", *(str(path / "tests") for path in PLUGINS)]
-    session.run("pytest", *(session.posargs or folders))
+    session.run("pytest", *(session.posargs or test_folders()))
 
 
 @nox.session(default=False)
@@ -75,9 +84,14 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def types(session: nox.Session) -> None:
-    """Check types strictly: the core, and every plugin."""
+    """Check types strictly: the core, every plugin, and what ``vu new`` writes."""
     install_project(session, "mypy", "resvg-py", "torchmetrics")
     session.run("mypy", "vu_core", *(str(path / "src") for path in PLUGINS))
+    started = Path(session.create_tmp()).absolute() / "started"
+    shutil.rmtree(started, ignore_errors=True)
+    for kind in STARTERS:
+        session.run("vu", "new", kind, f"started-{kind}", "--out", str(started / kind))
+    session.run("mypy", *(str(started / kind / "src") for kind in STARTERS))
 
 
 @nox.session(default=False)
@@ -89,7 +103,7 @@ def imports(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def wheels(session: nox.Session) -> None:
-    """Build every distribution, install the wheels elsewhere, and use them as a stranger would."""
+    """Build every distribution, install the wheels elsewhere, check every plugin, add one as a stranger would."""
     install(session, "build", "hatchling")
     dist = Path(session.create_tmp()).absolute() / "dist"
     shutil.rmtree(dist, ignore_errors=True)
@@ -103,21 +117,28 @@ def wheels(session: nox.Session) -> None:
     bin_dir = Path(stranger).absolute() / ("Scripts" if os.name == "nt" else "bin")
     constraints = ["-c", str(ROOT / "constraints.txt")]
 
-    def pip(*names: str) -> None:
-        found = [str(next(dist.glob(f"{name.replace('-', '_')}-*.whl"))) for name in names]
-        session.run(str(bin_dir / "python"), "-m", "pip", "install", "-q", *constraints, *found, external=True)
+    def pip(*wanted: str) -> None:
+        session.run(str(bin_dir / "python"), "-m", "pip", "install", "-q", *constraints, *wanted, external=True)
+
+    def wheel(name: str) -> str:
+        return str(next(dist.glob(f"{name.replace('-', '_')}-*.whl")))
 
     def vu(*arguments: str) -> None:
         session.run(str(bin_dir / "vu"), *arguments, external=True)
 
     with session.chdir(elsewhere):
-        pip("vu-core")
+        pip(wheel("vu-core"))
         vu("list")
-        pip("vu-uce")
+        pip(wheel("vu-uce"))
         vu("info", "uce")
-        pip(*(path.name for path in PLUGINS))
+        pip(*(wheel(path.name) for path in PLUGINS))
         vu("list", "--strict")
-        vu("run", "uce", "--forget", "cat", "--quick", "--out", "run")
+        for name in plugin_names():
+            vu("check", name)
+        vu("new", "metric", "sharpness")
+        pip("./vu-sharpness")
+        vu("check", "vu-sharpness")
+        vu("run", "uce", "--forget", "cat", "--quick", "--metric", "ua", "--metric", "sharpness", "--out", "run")
 
 
 @nox.session(default=False)
@@ -137,10 +158,64 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def study(session: nox.Session) -> None:
+    """Measure an algorithm on the embedded model and write its page (``nox -s study -- uce``); resumes."""
+    install_project(session, "matplotlib")
+    name, *arguments = session.posargs or ["uce"]
+    work = Path(session.create_tmp()).absolute() / name
+    session.run("python", f"studies/{name}.py", "--work", str(work), *arguments)
+
+
+@nox.session(default=False)
 def gpu(session: nox.Session) -> None:
-    """Run the tests that need an accelerator."""
+    """Run the tests that need an accelerator; VU_GPU_DEVICE=cpu shows that they work, on the CPU."""
     install_project(session, *TEST_TOOLS)
-    session.run("pytest", "-m", "gpu", "tests", *(str(path / "tests") for path in PLUGINS), *session.posargs)
+    session.run("pytest", "-m", "gpu", "tests/gpu", *session.posargs)
+
+
+@nox.session(default=False, python="3.11")
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that the pyproject files declare, PyTorch's too."""
+    pins = Path(session.create_tmp()).absolute() / "minimums.txt"
+    pins.write_text("".join(f"{name}=={version}\n" for name, version in lowest_versions().items()))
+    paths = [argument for path in (ROOT, *PLUGINS) for argument in ("-e", str(path))]
+    session.install("-q", "-c", str(pins), *paths, *TEST_TOOLS)
+    session.run("python", "-m", "pip", "list")
+    session.env["VU_CACHE_DIR"] = str(Path(session.create_tmp()) / "cache")
+    # Old versions warn of newer ones beside them.
+    options = ["-W", "default", *(part for test in WITH_NEW_VERSIONS for part in ("--deselect", test))]
+    session.run("pytest", *options, *(session.posargs or test_folders()))
+
+
+def plugin_names() -> list[str]:
+    """Return the distributions that provide components; the others are libraries."""
+    projects = [tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))["project"] for path in PLUGINS]
+    return [project["name"] for project in projects if "vu.plugins" in project.get("entry-points", {})]
+
+
+def test_folders() -> list[str]:
+    """Return the folders of the core's and the plugins' tests."""
+    return ["tests", *(str(path / "tests") for path in PLUGINS)]
+
+
+def lowest_versions() -> dict[str, str]:
+    """Return the lowest version of every dependency that the pyproject files declare.
+
+    Raises:
+        ValueError: Two files differ: one environment can show that one of them is true.
+    """
+    found: dict[str, str] = {}
+    for path in (ROOT, *PLUGINS):
+        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        extras = project.get("optional-dependencies", {})
+        used = chain(project["dependencies"], *(needs for extra, needs in extras.items() if extra != "test"))
+        for need in map(Requirement, used):
+            lowest = [specifier.version for specifier in need.specifier if specifier.operator == ">="]
+            if lowest and not need.name.startswith("vu-") and found.setdefault(need.name, *lowest) != lowest[0]:
+                raise ValueError(
+                    f"{path.name} wants {need}, another distribution wants {need.name}>={found[need.name]}"
+                )
+    return found
 
 
 def light_modules() -> list[Path]:

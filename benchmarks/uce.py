@@ -2,9 +2,9 @@
 
     python benchmarks/uce.py [--edits 1,10,100,1000] [--repeats 5] [--folder FOLDER] [--json FILE]
 
-The checkpoint is written by this script: a CLIP ViT-L/14 text encoder with random weights, and a U-Net
-file that lists all 686 tensors of SD 1.4 in float32, 3.4 GB. Its 32 key and value matrices are random;
-the other tensors are holes (zeros that take no space on disk), for uce must not read them.
+The checkpoint is written by `vu_core.testing.checkpoints`: a CLIP ViT-L/14 text encoder with random weights,
+and a U-Net file that lists all 686 tensors of SD 1.4 in float32, 3.4 GB. Its 32 key and value matrices are
+random; the other tensors are holes (zeros that take no space on disk), for uce must not read them.
 
 Solving is compared, in one process, on the same rows and weights, with
 (a) the released loop: one outer product a concept and module, one inverse a module, float32;
@@ -19,7 +19,6 @@ import json
 import os
 import resource
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -29,20 +28,9 @@ from pathlib import Path
 
 import torch
 
-EMBEDDING, SEED, ENOUGH_SECONDS = 768, 0, 20.0
+EMBEDDING, ENOUGH_SECONDS = 768, 20.0
 CLIP_MODULES = ("transformers.models.clip.modeling_clip", "transformers.models.clip.tokenization_clip")
-TEXT = {
-    "vocab_size": 49408,
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "projection_dim": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "max_position_embeddings": 77,
-    "hidden_act": "quick_gelu",
-}
 IMPORTED = ("vu_diffusers.model", "vu_diffusers.text", "vu_uce.unlearner", *CLIP_MODULES)
-UNET = {"sample_size": 64, "cross_attention_dim": EMBEDDING, "attention_head_dim": 8}
 
 
 def main() -> None:
@@ -57,6 +45,8 @@ def main() -> None:
         print(json.dumps(run_once(options.folder) if options.child == "run" else import_everything()))
         return
     with tempfile.TemporaryDirectory() as temporary:
+        from vu_core.testing.checkpoints import write_checkpoint
+
         folder = options.folder or Path(temporary) / "sd14"
         if not (folder / "model_index.json").is_file():
             write_checkpoint(folder)
@@ -68,60 +58,6 @@ def main() -> None:
     show(results)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-
-
-# The checkpoint ------------------------------------------------------------------------------------
-
-
-def write_checkpoint(folder: Path) -> None:
-    from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    from vu_core.testing.pipelines import tiny_tokenizer
-
-    tokenizer = tiny_tokenizer()
-    special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    torch.manual_seed(SEED)
-    CLIPTextModel(CLIPTextConfig(**TEXT, **special)).save_pretrained(folder / "text_encoder")
-    tokenizer.save_pretrained(folder / "tokenizer")
-    PNDMScheduler(skip_prk_steps=True).save_pretrained(folder / "scheduler")
-    with torch.device("meta"):
-        unet, vae = UNet2DConditionModel(**UNET), AutoencoderKL(block_out_channels=(128, 256, 512, 512))
-    for name, module in (("unet", unet), ("vae", vae)):
-        module.save_config(folder / name)
-        write_weights(folder / name / "diffusion_pytorch_model.safetensors", module.state_dict())
-    index = {
-        "_class_name": "StableDiffusionPipeline",
-        "_diffusers_version": "0.42.1",
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", "CLIPTokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
-        "scheduler": ["diffusers", "PNDMScheduler"],
-        "safety_checker": [None, None],
-        "feature_extractor": [None, None],
-        "requires_safety_checker": False,
-    }
-    (folder / "model_index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
-
-
-def write_weights(path: Path, shapes: dict[str, torch.Tensor]) -> None:
-    """Write a float32 safetensors file: random keys and values of cross-attention, holes for the rest."""
-    header, end = {"__metadata__": {"format": "pt"}}, 0
-    for name, tensor in shapes.items():
-        begin, end = end, end + 4 * tensor.numel()
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    generator = torch.Generator().manual_seed(SEED)
-    with path.open("wb") as stream:
-        stream.write(struct.pack("<Q", len(text)) + text)
-        start = stream.tell()
-        stream.truncate(start + end)
-        for name, tensor in shapes.items():
-            if name.endswith(("attn2.to_k.weight", "attn2.to_v.weight")):
-                stream.seek(start + header[name]["data_offsets"][0])
-                stream.write((torch.randn(tensor.shape, generator=generator) / EMBEDDING**0.5).numpy().tobytes())
 
 
 # Solving -------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Make a vision model forget a concept, and prove what it forgot and what it kept.
 
-This module is what plugin authors import. Nothing heavy is imported before it is used.
+This module is what users and plugin authors import. Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations
@@ -30,16 +30,24 @@ from vu_core.specs import (
 )
 
 if TYPE_CHECKING:
+    from vu_core.api import Evaluation, apply, evaluate, load_model, unlearn
     from vu_core.context import RunContext
-    from vu_core.edits import Edit
+    from vu_core.edits import Edit, read_edit, write_edit
     from vu_core.interfaces import Batch, Classes, Data, Encoding
-    from vu_core.types import Concept, Interval, Measurement, Request, Sample, SamplerSettings, Site
+    from vu_core.types import Concept, Interval, Measurement, Request, Result, Sample, SamplerSettings, Site
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Evaluation": "vu_core.api",
+    "apply": "vu_core.api",
+    "evaluate": "vu_core.api",
+    "load_model": "vu_core.api",
+    "unlearn": "vu_core.api",
     "RunContext": "vu_core.context",
     "Edit": "vu_core.edits",
+    "read_edit": "vu_core.edits",
+    "write_edit": "vu_core.edits",
     "Batch": "vu_core.interfaces",
     "Classes": "vu_core.interfaces",
     "Data": "vu_core.interfaces",
@@ -48,6 +56,7 @@ _LAZY = {
     "Interval": "vu_core.types",
     "Measurement": "vu_core.types",
     "Request": "vu_core.types",
+    "Result": "vu_core.types",
     "Sample": "vu_core.types",
     "SamplerSettings": "vu_core.types",
     "Site": "vu_core.types",
@@ -65,6 +74,7 @@ __all__ = [
     "Edit",
     "EditError",
     "Encoding",
+    "Evaluation",
     "Interval",
     "Measurement",
     "MetricSpec",
@@ -74,6 +84,7 @@ __all__ = [
     "ProtocolSpec",
     "Request",
     "RequestError",
+    "Result",
     "RunContext",
     "RunError",
     "Sample",
@@ -83,7 +94,13 @@ __all__ = [
     "UnknownNameError",
     "UnlearnerSpec",
     "VuError",
+    "apply",
+    "evaluate",
     "hookimpl",
+    "load_model",
+    "read_edit",
+    "unlearn",
+    "write_edit",
 ]
 
 

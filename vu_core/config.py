@@ -1,8 +1,9 @@
 """Options: describe the fields of a config class, and turn what a user gave into an instance.
 
 A config class is a frozen dataclass. Each field's metadata may hold ``help``, the paper's ``symbol``,
-and the bounds ``ge``, ``gt``, ``le``, ``lt``; a choice is a ``Literal``. The command line, TOML files and
-Python all pass through `validate`.
+and the bounds ``ge``, ``gt``, ``le``, ``lt``; a choice is a ``Literal``. For the conformance kit it may
+also hold ``identity``, the value at which an unlearner changes nothing, and ``example``, a value to
+test with. The command line, TOML files and Python all pass through `validate`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _silent(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
+def silent(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
+    """Iterate over ``items`` and show nothing."""
     return iter(items)
 
 
@@ -42,7 +43,7 @@ class RunContext:
     seed: int = 0
     log: Callable[[int, Mapping[str, float]], None] = _discard
     warnings: list[str] = field(default_factory=list)
-    track: Callable[[Iterable[Any], int | None, str], Iterator[Any]] = _silent
+    track: Callable[[Iterable[Any], int | None, str], Iterator[Any]] = silent
 
     def progress(self, items: Iterable[T], *, total: int | None = None, label: str = "") -> Iterator[T]:
         """Iterate over ``items`` while the user sees how far it is and how long it will take.

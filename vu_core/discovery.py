@@ -16,7 +16,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +28,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from vu_core import __version__, hookspecs
-from vu_core.errors import PluginError, VuError, did_you_mean
+from vu_core.errors import PluginError, UnknownNameError, VuError, did_you_mean
 from vu_core.specs import API_VERSION, KINDS, Spec
 
 if TYPE_CHECKING:
@@ -98,6 +98,19 @@ class Plugins:
 
     records: tuple[PluginRecord, ...]
     _managers: Mapping[str, pluggy.PluginManager] = field(default_factory=dict, repr=False)
+
+    def get(self, name: str) -> PluginRecord:
+        """Return what is known about one installed plugin.
+
+        Raises:
+            UnknownNameError: It is not installed.
+        """
+        for record in self.records:
+            if record.name == canonicalize_name(name):
+                return record
+        names = [record.name for record in self.records]
+        hint = f"{did_you_mean(name, names)} Installed: {', '.join(names) or 'none'}.".lstrip()
+        raise UnknownNameError(f"no plugin '{name}' is installed", hint=hint)
 
     def notify(self, hook: Observer, **arguments: object) -> list[str]:
         """Call an observer hook, one plugin at a time, in the order of their names.
@@ -229,6 +242,16 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
+def find_distribution(name: str) -> IDistribution | None:
+    """Return the installed distribution with the normalised ``name``; None when its metadata cannot be read."""
+    for distribution in importlib_metadata.distributions():
+        # What cannot be read is the business of `scan`.
+        with suppress(Exception):
+            if canonicalize_name(distribution.name) == name:
+                return distribution
+    return None
+
+
 def unmet_requirements(distribution: str) -> list[Unmet]:
     """Return the requirements of an installed distribution that this environment does not meet."""
     return _unmet(importlib_metadata.requires(distribution) or ())
@@ -340,8 +363,8 @@ def _check(spec: Any, spec_type: type[Spec], hook: str) -> None:
     if not isinstance(spec, spec_type):
         raise _FaultError("specs", f"{hook} yields {type(spec).__name__}, {spec_type.__name__} is expected")
     if isinstance(spec.api, int) and spec.api > API_VERSION:
-        problem = f"{spec_type.kind} '{spec.name}' needs API {spec.api}, this vu-core has {API_VERSION}"
-        raise _FaultError("specs", problem)
+        needed = f"{spec_type.kind} '{spec.name}' needs API {spec.api}, this vu-core has {API_VERSION}"
+        raise _FaultError("specs", f"{needed}; install a newer vu-core")
     try:
         problems = spec.problems()
     except Exception as error:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ LORA_FILE = "pytorch_lora_weights.safetensors"
 
 _SCHEMA = 1
 _METADATA_KEY = "vu"
+_EDITED: list[int] = []  # The id of a model for each `applied` block that is open on it.
 _LORA_A, _LORA_B, _WEIGHT = ".lora_A.weight", ".lora_B.weight", ".weight"
 
 
@@ -45,8 +47,9 @@ class Edit:
         tensors: Named as the module docstring says.
         base: sha256 of all that was read of the base model: of tensors, from `tensor_sha256`, by name
             (``"unet.<parameter>"``); of whole components by theirs (``"text_encoder"``).
-        unlearner: Name of the component that made it.
-        info: JSON values for people and records: request, options, ranks.
+        unlearner: Name of the component that made it; stamped in by the core.
+        info: JSON values for people and records. The core stamps in ``request``, ``config``, ``preset``, ``seed`` and
+            ``plugin``; an unlearner adds what it alone knows.
         scale: Strength at which it is applied; 1 as made, 0 is the identity.
 
     Example:
@@ -77,6 +80,8 @@ class Edit:
         Raises:
             EditError: A parameter is no weight of a module, or shapes do not fit.
         """
+        import torch
+
         tensors = {}
         for parameter, (a, b) in factors.items():
             if not parameter.endswith(_WEIGHT):
@@ -84,14 +89,15 @@ class Edit:
             if a.ndim not in (2, 4) or b.shape[1:] != (a.shape[0], *(1,) * (a.ndim - 2)):
                 raise EditError(f"factors of '{parameter}' do not fit: A {tuple(a.shape)}, B {tuple(b.shape)}")
             module = parameter.removesuffix(_WEIGHT)
-            tensors[module + _LORA_A] = a.detach().float().contiguous()
-            tensors[module + _LORA_B] = b.detach().float().contiguous()
+            tensors[module + _LORA_A] = a.detach().to("cpu", torch.float32).contiguous()
+            tensors[module + _LORA_B] = b.detach().to("cpu", torch.float32).contiguous()
         return cls(kind="lora", tensors=tensors, **fields)
 
     @classmethod
     def dense(cls, replacements: Mapping[str, torch.Tensor], **fields: Any) -> Edit:
         """Return an edit that replaces whole parameters, by name."""
-        return cls(kind="dense", tensors={name: t.detach().contiguous() for name, t in replacements.items()}, **fields)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in replacements.items()}
+        return cls(kind="dense", tensors=tensors, **fields)
 
     def parameters(self) -> tuple[str, ...]:
         """Return the names of the parameters it changes, sorted."""
@@ -172,6 +178,7 @@ def applied(model: Model, edits: Sequence[Edit]) -> Iterator[None]:
         EditError: An edit was made for another base model, or names a parameter that is not there.
     """
     swapped: list[tuple[torch.nn.Module, str, torch.nn.Parameter]] = []
+    _EDITED.append(id(model))
     try:
         for parameter, weight in edited_weights(model, edits).items():
             module, attribute = _owner(model, parameter)
@@ -181,6 +188,20 @@ def applied(model: Model, edits: Sequence[Edit]) -> Iterator[None]:
     finally:
         for module, attribute, original in reversed(swapped):
             module._parameters[attribute] = original
+        _EDITED.remove(id(model))
+
+
+def check_unedited(model: Model) -> None:
+    """Refuse a model that an edit is applied to now: what is drawn or learned would count as the base model's.
+
+    Raises:
+        EditError: It is inside a ``with edit.applied(model)`` block.
+    """
+    if id(model) in _EDITED:
+        raise EditError(
+            f"an edit is applied to '{model.name}' now, so it is not the base model",
+            hint="Do this outside the 'with edit.applied(model)' block, and pass the edit where it is to count.",
+        )
 
 
 def edited_weights(model: Model, edits: Sequence[Edit]) -> dict[str, torch.nn.Parameter]:
@@ -261,16 +282,25 @@ def combine(edits: Sequence[Edit]) -> Edit:
     return Edit(kind="lora", tensors=tensors, base=base, unlearner="+".join(e.unlearner for e in edits), info=info)
 
 
-def write_edit(edit: Edit, path: Path) -> str:
-    """Write ``edit`` to ``path`` as safetensors and return the sha256 of the file.
+def write_edit(edit: Edit, path: str | os.PathLike[str]) -> str:
+    """Write ``edit`` to the file ``path`` as safetensors and return the sha256 of the file.
 
     A low-rank edit is written with its scale baked in, under the names plain diffusers reads.
 
     Raises:
         RunError: The file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "edit.safetensors"
+        >>> len(write_edit(Edit.lora({}), file))
+        64
+        >>> read_edit(file).is_identity()
+        True
     """
     from safetensors.torch import save_file
 
+    path = Path(path)
     lora = edit.kind == "lora"
     header = {
         "schema": _SCHEMA,
@@ -286,7 +316,7 @@ def write_edit(edit: Edit, path: Path) -> str:
     return sha256_of_file(path)
 
 
-def read_edit(path: Path) -> Edit:
+def read_edit(path: str | os.PathLike[str]) -> Edit:
     """Return the edit in a file, or in a run's folder.
 
     Raises:
@@ -294,6 +324,7 @@ def read_edit(path: Path) -> Edit:
     """
     from safetensors import SafetensorError, safe_open
 
+    path = Path(path)
     file = path / EDIT_FILE if path.is_dir() else path
     if not file.is_file():
         raise EditError(f"'{path}' holds no edit", hint=f"Give a run's folder or its {EDIT_FILE}.")

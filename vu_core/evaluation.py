@@ -1,4 +1,4 @@
-"""From pictures before and after unlearning to results: judged once, fed to every metric, paired.
+"""From pictures before and after unlearning, or of one model alone, to results: judged once, fed to every metric.
 
 A picture that cannot be read and a verdict that a judge could not give are excluded and counted,
 never a success. A metric that fails becomes an error; the others go on.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vu_core.config import validate
@@ -111,7 +111,7 @@ def metric_use(
 
 def evaluate(
     before: Pictures,
-    after: Pictures,
+    after: Pictures | None,
     samples: Sequence[Sample],
     metrics: Sequence[MetricUse],
     scorers: Mapping[str, Scorer],
@@ -124,7 +124,7 @@ def evaluate(
 
     Args:
         before: Pictures of the base model.
-        after: Pictures of the edited model: same prompts, same noise.
+        after: Pictures of the edited model: same prompts, same noise; None to measure the base model alone.
         samples: What was drawn.
         metrics: What to compute.
         scorers: The judges by role; each sees every picture once.
@@ -132,19 +132,22 @@ def evaluate(
         batch_size: Pictures judged together.
         allowed_excluded: Largest share of excluded samples that is no error, in [0, 1].
     """
+    results: list[Result] = []
+    errors: list[str] = []
     found: dict[str, list[_Meter]] = {}
     for name, pictures in (("before", before), ("after", after)):
+        if pictures is None:
+            continue
         found[name] = [_Meter(use, samples) for use in metrics]
         seen = ctx.progress(samples, label=f"judging {name}")
         for judged in judge(pictures, seen, scorers, batch_size=batch_size):
             for meter in found[name]:
                 meter.take(judged)
-    results: list[Result] = []
-    errors: list[str] = []
-    for use, earlier, later in zip(metrics, found["before"], found["after"], strict=True):
-        results += _paired(use, use.label(scorers), earlier.measurements(), later.measurements())
-        for name, meter in (("before", earlier), ("after", later)):
-            errors += [f"metric '{use.spec.name}', {name}: {text}" for text in meter.problems(allowed_excluded)]
+    for i, use in enumerate(metrics):
+        measured = [meters[i].measurements() for meters in found.values()]
+        results += _paired(use, use.label(scorers), *measured)
+        for name, meters in found.items():
+            errors += [f"metric '{use.spec.name}', {name}: {text}" for text in meters[i].problems(allowed_excluded)]
     return results, errors
 
 
@@ -259,32 +262,48 @@ class _Meter:
             self._metric, self._fault = None, _reason(error)
 
 
-def _paired(use: MetricUse, label: str, before: Sequence[Measurement], after: Sequence[Measurement]) -> list[Result]:
+def _paired(
+    use: MetricUse, label: str, before: Sequence[Measurement], after: Sequence[Measurement] | None = None
+) -> list[Result]:
+    if after is None:
+        return [_alone(use, label, measured) for measured in before]
     earlier, later = ({m.group: m for m in found} for found in (before, after))
     return [
         _result(use, label, group, earlier.get(group), later.get(group)) for group in dict.fromkeys([*later, *earlier])
     ]
 
 
+def _alone(use: MetricUse, label: str, measured: Measurement) -> Result:
+    return Result(
+        metric=label,
+        group=measured.group,
+        before=measured.value,
+        after=None,
+        change=None,
+        before_interval=measured.interval,
+        n=measured.n,
+        n_excluded=measured.n_excluded,
+        unit=use.spec.unit,
+        direction=use.direction(measured.group),
+        ideal=use.ideal(measured.group),
+        note=measured.note,
+    )
+
+
 def _result(use: MetricUse, label: str, group: str, before: Measurement | None, after: Measurement | None) -> Result:
     absent = Measurement(group=group, value=None, n=0, note="the metric failed on the other set of pictures")
     before, after = before or absent, after or absent
     change = paired_change(before, after)
-    return Result(
-        metric=label,
+    return replace(
+        _alone(use, label, before),
         group=group,
-        before=before.value,
         after=after.value,
         change=change.value,
         interval=change.interval,
         p_value=change.p_value,
-        before_interval=before.interval,
         after_interval=after.interval,
         n=after.n,
         n_excluded=max(before.n_excluded, after.n_excluded),
-        unit=use.spec.unit,
-        direction=use.direction(group),
-        ideal=use.ideal(group),
         note="; ".join(dict.fromkeys(note for note in (before.note, after.note, change.note) if note)),
     )
 

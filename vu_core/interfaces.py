@@ -183,6 +183,17 @@ class ModelLoader(Protocol):
         """Return the model in the folder or under the hub id ``source``; heavy parts load on first use."""
 
 
+class ModelAdopter(Protocol):
+    """The adopter of a loader's `ModelSpec`."""
+
+    def __call__(self, found: Any, *, name: str) -> Model:
+        """Return a model over ``found``, an object that the user holds in memory.
+
+        The object is shared and never changed: its modules stay where they are, in their types, modes and with
+        their gradients' flags.
+        """
+
+
 class Dataset(Protocol):
     """The target of a `DatasetSpec`, called without arguments."""
 

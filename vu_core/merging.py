@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vu_core.edits import Edit, check_base, edited_tensor
-from vu_core.errors import EditError, RunError
+from vu_core.errors import EditError, ModelError, RunError
 from vu_core.files import atomic_path, disk_error, write_text
 
 MERGED_FILE = "vu_edits.json"
@@ -23,14 +23,17 @@ def write_merged(model: Any, edits: Sequence[Edit], out: Path) -> int:
     The copy appears whole or not at all.
 
     Args:
-        model: Offers `TensorSource` and lies in the folder ``model.folder``.
+        model: Offers `TensorSource` and lies in the folder ``model.folder``; None for one in memory.
         edits: Their changes add up.
         out: The new folder; must not exist.
 
     Raises:
         EditError: An edit was made for another base model, or the folder lacks a tensor it changes.
+        ModelError: The model lies in no folder.
         RunError: ``out`` exists or cannot be written.
     """
+    if model.folder is None:
+        raise ModelError(f"'{model.name}' lies in no folder that could be copied", hint="Save it, and load its folder.")
     if out.exists():
         raise RunError(f"'{out}' already exists", hint="Choose a new folder with --out.")
     active = [edit for edit in edits if not edit.is_identity()]

@@ -1,4 +1,4 @@
-"""From what a user calls a model (a name, a folder, a hub id, nothing) to a loaded one."""
+"""From what a user calls a model (a name, a folder, a hub id, an object, nothing) to a loaded one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vu_core.discovery import resolve
 from vu_core.errors import ModelError, UnknownNameError, VuError
 from vu_core.interfaces import CAPABILITIES
+from vu_core.registry import may_provide_it
 from vu_core.specs import ModelSpec, UnlearnerSpec
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from vu_core.registry import Entry, Registry
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+_PLAN = "vu_plan"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +28,9 @@ class ModelPlan:
 
     Attributes:
         name: What the user called it, or the embedded model's name.
-        source: Folder or hub id that the loader is given.
+        source: Folder or hub id that the loader is given; empty for an object in memory.
         loader: The loader's entry in the registry.
-        named: The entry of a named model; None for a folder or a hub id.
+        named: The entry of a named model; None for a folder, a hub id or an object.
     """
 
     name: str
@@ -39,6 +42,15 @@ class ModelPlan:
     def spec(self) -> ModelSpec:
         """The spec that knows most about the model: the named model's, else the loader's."""
         return (self.named or self.loader).spec
+
+    def check_capability(self, name: str) -> None:
+        """Refuse what needs the capability ``name`` where this model does not offer it.
+
+        Raises:
+            ModelError: It does not.
+        """
+        if name not in self.spec.capabilities:
+            raise ModelError(f"'{self.name}' does not offer {name}", hint="'vu info' shows what a model offers.")
 
     def check_offers(self, unlearner: UnlearnerSpec) -> None:
         """Refuse an unlearner that needs what this model does not offer.
@@ -87,7 +99,7 @@ def plan_model(given: str, registry: Registry) -> ModelPlan:
 
 
 def load(plan: ModelPlan, *, device: str, dtype: str, download: bool, revision: str) -> Model:
-    """Return the model of ``plan``; its heavy parts load on first use.
+    """Return the model of ``plan``, which remembers it; its heavy parts load on first use.
 
     Raises:
         ModelError: Its folder is damaged or incomplete.
@@ -97,7 +109,42 @@ def load(plan: ModelPlan, *, device: str, dtype: str, download: bool, revision: 
     )
     if plan.named is not None:
         model.name = plan.name
+    setattr(model, _PLAN, plan)
     return model
+
+
+def adopt(found: object, registry: Registry) -> Model:
+    """Return a model over an object that the user holds in memory, such as a pipeline; the object stays as it is.
+
+    Raises:
+        ModelError: No installed loader adopts objects of its class.
+    """
+    cls = type(found)
+    names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
+    loaders = [entry for entry in registry.entries("model") if entry.spec.adopts]
+    for entry in loaders:
+        if not names.isdisjoint(entry.spec.adopts):
+            model: Model = resolve(entry.spec.adopter, entry.plugin)(found, name=cls.__name__)
+            setattr(model, _PLAN, ModelPlan(name=cls.__name__, source="", loader=entry))
+            return model
+    known = ", ".join(f"{name} ({entry.spec.name})" for entry in loaders for name in entry.spec.adopts)
+    hint = f"Give a name, a folder, a hub id, or an object of one of: {known or 'none, as no plugin takes objects'}."
+    raise ModelError(
+        f"no installed plugin makes a model of a {cls.__module__}.{cls.__qualname__}",
+        hint=f"{hint} {may_provide_it(registry.plugins.records)}".rstrip(),
+    )
+
+
+def plan_of(model: Any) -> ModelPlan:
+    """Return how ``model`` was chosen, as `load` and `adopt` noted it.
+
+    Raises:
+        ModelError: Neither of them made it.
+    """
+    plan = getattr(model, _PLAN, None)
+    if not isinstance(plan, ModelPlan):
+        raise ModelError(f"a {type(model).__name__} is not a loaded model", hint="Pass what vu.load_model returns.")
+    return plan
 
 
 def resource_path(resource: str) -> Path:

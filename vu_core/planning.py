@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vu_core.concepts import find_concepts, neighbours_of, qualified
 from vu_core.config import validate
 from vu_core.errors import ConfigError, RequestError, UnknownNameError, did_you_mean
 from vu_core.evaluation import MetricUse, metric_use
@@ -20,8 +21,60 @@ if TYPE_CHECKING:
     from vu_core.registry import Entry, Registry
     from vu_core.runspec import Device, RunSpec
 
-NEIGHBOURS_EACH = 3
 NO_PRESET = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnlearnPlan:
+    """An unlearner's work, with every name resolved and every option checked.
+
+    Attributes:
+        unlearner: The unlearner's entry.
+        preset: Name of the preset in use, or ``"none"``.
+        config: Its validated options; None when it has none.
+        seed: Seed of all its randomness.
+        request: The concepts.
+        data: What the unlearner may use.
+        dataset: The entry of the dataset they come from; None for free texts.
+    """
+
+    unlearner: Entry[UnlearnerSpec]
+    preset: str
+    config: Any
+    seed: int
+    request: Request
+    data: Data
+    dataset: Entry[DatasetSpec] | None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options by name, defaults filled in."""
+        return asdict(self.config) if self.config is not None else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlan:
+    """A measurement, with every name resolved and every option checked.
+
+    Attributes:
+        protocol: How it is measured.
+        request: What is counted as forgotten.
+        dataset: Where the concepts come from.
+        neighbours: The concepts most likely to be damaged.
+        samples: The pictures the protocol asks for.
+        metrics: The metrics with their options.
+        scorers: The judges' entries by role.
+        components: The entries of metrics and judges.
+    """
+
+    protocol: Protocol
+    request: Request
+    dataset: Dataset
+    neighbours: tuple[Concept, ...]
+    samples: tuple[Sample, ...]
+    metrics: tuple[MetricUse, ...]
+    scorers: Mapping[str, Entry[ScorerSpec]]
+    components: tuple[Entry[Any], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,33 +83,24 @@ class Plan:
 
     Attributes:
         spec: What was asked, with all defaults filled in: the content of ``run.toml``.
-        unlearner: The unlearner's entry.
-        config: Its validated options.
         model: Which model, and who loads it.
-        request: The concepts.
-        data: What the unlearner may use.
-        neighbours: The concepts most likely to be damaged.
-        protocol: How the run is measured; None when it only makes an edit.
-        samples: The pictures the protocol asks for.
-        metrics: The metrics with their options.
-        scorers: The judges' entries by role.
-        components: Every entry that takes part, for the record.
+        unlearning: How the edit is made.
+        evaluation: How it is measured; None when the run only makes an edit.
         warnings: What the user should know before it starts.
     """
 
     spec: RunSpec
-    unlearner: Entry[UnlearnerSpec]
-    config: Any
     model: ModelPlan
-    request: Request
-    data: Data
-    neighbours: tuple[Concept, ...]
-    protocol: Protocol | None
-    samples: tuple[Sample, ...]
-    metrics: tuple[MetricUse, ...]
-    scorers: Mapping[str, Entry[ScorerSpec]]
-    components: tuple[Entry[Any], ...]
+    unlearning: UnlearnPlan
+    evaluation: EvaluationPlan | None
     warnings: tuple[str, ...]
+
+    @property
+    def components(self) -> list[Entry[Any]]:
+        """Every entry that takes part, for the record."""
+        measured = self.evaluation.components if self.evaluation else ()
+        entries = (self.unlearning.unlearner, self.model.loader, self.model.named, self.unlearning.dataset, *measured)
+        return [entry for entry in entries if entry is not None]
 
 
 def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
@@ -70,49 +114,109 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
     Raises:
         VuError: Anything in it is unknown, ill-typed, out of range or does not fit together.
     """
-    unlearner = registry.get("unlearner", spec.unlearner)
     model = plan_model(spec.model, registry)
-    model.check_offers(unlearner.spec)
-    preset, options = _options(spec, unlearner, model)
-    config = _config(unlearner, options)
-    dataset_entry = _dataset(spec, model, registry)
-    dataset = dataset_entry.load()() if dataset_entry else None
-    request = _request(spec, dataset)
-    data = dataset.split(request) if dataset else Data(forget=request.forget, retain=request.retain)
-    neighbours = _neighbours(request, dataset)
-    protocol = _protocol(spec, model, registry, quick=quick)
-    metrics = _metric_entries(spec, protocol, registry)
-    scorers = _scorers(protocol, registry)
+    unlearning = plan_unlearning(spec, model, registry)
+    unlearner = unlearning.unlearner
+    protocol = spec.protocol or model.spec.protocol
+    if quick:
+        protocol = _quick_protocol(spec, model)
+    if spec.metrics and not protocol:
+        raise ConfigError("--metric needs a protocol that says which pictures to measure", hint="Pass --protocol.")
+    evaluation = None
+    if protocol:
+        evaluation = plan_evaluation(protocol, unlearning.request, unlearning.data.dataset, registry, spec.metrics)
     return Plan(
         spec=replace(
             spec,
             unlearner=f"{unlearner.plugin}:{unlearner.spec.name}" if ":" in spec.unlearner else unlearner.spec.name,
             model=_absolute(spec.model) or model.name,
-            dataset=dataset_entry.spec.name if dataset_entry else "",
-            protocol=_absolute(spec.protocol) or (protocol.name if protocol else ""),
-            preset=preset,
-            options=asdict(config) if config is not None else {},
+            dataset=unlearning.dataset.spec.name if unlearning.dataset else "",
+            protocol=_absolute(spec.protocol) or (evaluation.protocol.name if evaluation else ""),
+            preset=unlearning.preset,
+            options=unlearning.options,
             device=resolve_device(spec.device),
         ),
-        unlearner=unlearner,
-        config=config,
         model=model,
+        unlearning=unlearning,
+        evaluation=evaluation,
+        warnings=() if evaluation else ("nothing is measured: neither --protocol nor the model names a protocol",),
+    )
+
+
+def plan_unlearning(
+    spec: RunSpec, model: ModelPlan, registry: Registry, concepts: Iterable[Concept] = ()
+) -> UnlearnPlan:
+    """Return how the edit that ``spec`` asks for will be made.
+
+    Args:
+        spec: What is asked; its model, protocol and metrics are not looked at.
+        model: The model that unlearns.
+        registry: The installed components.
+        concepts: What is meant where ``spec`` says ``kind:name``; other names are looked up in the dataset.
+
+    Raises:
+        VuError: Anything in it is unknown, ill-typed, out of range or does not fit together.
+    """
+    unlearner = registry.get("unlearner", spec.unlearner)
+    model.check_offers(unlearner.spec)
+    if not spec.forget:
+        raise RequestError("nothing to forget was given", hint="Name at least one concept: --forget cat")
+    preset, options = _options(spec, unlearner, model)
+    config = _config(unlearner, options)
+    entry = find_dataset(spec.dataset, model, registry)
+    dataset = entry.load()() if entry else None
+    known = {qualified(concept): concept for concept in concepts}
+    request = Request(
+        forget=find_concepts(spec.forget, dataset, known),
+        retain=find_concepts(spec.retain, dataset, known),
+        replace_with=find_concepts(spec.replace_with, dataset, known),
+    )
+    return UnlearnPlan(
+        unlearner=unlearner,
+        preset=preset,
+        config=config,
+        seed=spec.seed,
         request=request,
-        data=data,
+        data=dataset.split(request) if dataset else Data(forget=request.forget, retain=request.retain),
+        dataset=entry,
+    )
+
+
+def plan_evaluation(
+    protocol: str, request: Request, dataset: Dataset | None, registry: Registry, metrics: Sequence[str] = ()
+) -> EvaluationPlan:
+    """Return how a model will be measured.
+
+    Args:
+        protocol: Name, or path of a TOML file.
+        request: What is counted as forgotten; it may forget nothing.
+        dataset: Where the protocol's concepts come from.
+        registry: The installed components.
+        metrics: Names; empty for the protocol's own.
+
+    Raises:
+        VuError: Anything in it is unknown, ill-typed, out of range or does not fit together.
+    """
+    read = load_protocol(protocol, registry)
+    if dataset is None:
+        raise ConfigError(
+            f"protocol '{read.name}' takes its prompts from a dataset, but none is named",
+            hint=f"Pass --dataset {read.dataset}.",
+        )
+    entries = _metric_entries(metrics, read, registry)
+    scorers = {role: registry.get("scorer", name) for role, name in read.scorers.items()}
+    neighbours = neighbours_of(request, dataset)
+    return EvaluationPlan(
+        protocol=read,
+        request=request,
+        dataset=dataset,
         neighbours=neighbours,
-        protocol=protocol,
-        samples=_samples(protocol, dataset, request),
+        samples=_samples(read, dataset, request),
         metrics=tuple(
-            metric_use(entry, protocol.metrics.get(entry.spec.name, {}) if protocol else {}, request, neighbours)
-            for entry in metrics
+            metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries
         ),
         scorers=scorers,
-        components=tuple(
-            entry
-            for entry in (unlearner, model.loader, model.named, dataset_entry, *metrics, *scorers.values())
-            if entry is not None
-        ),
-        warnings=() if protocol else ("nothing is measured: neither --protocol nor the model names a protocol",),
+        components=(*entries, *scorers.values()),
     )
 
 
@@ -160,77 +264,25 @@ def _config(unlearner: Entry[UnlearnerSpec], options: Mapping[str, Any]) -> Any:
     return None
 
 
-def _dataset(spec: RunSpec, model: ModelPlan, registry: Registry) -> Entry[DatasetSpec] | None:
-    name = spec.dataset or model.spec.dataset
+def find_dataset(name: str, model: ModelPlan, registry: Registry) -> Entry[DatasetSpec] | None:
+    """Return the entry of the dataset called ``name``, of the model's own when that is empty, or None.
+
+    Raises:
+        UnknownNameError: No usable plugin provides it.
+    """
+    name = name or model.spec.dataset
     return registry.get("dataset", name) if name else None
 
 
-def _request(spec: RunSpec, dataset: Dataset | None) -> Request:
-    def concepts(names: Sequence[str]) -> tuple[Concept, ...]:
-        return tuple(find_concept(name, dataset) for name in names)
-
-    return Request(forget=concepts(spec.forget), retain=concepts(spec.retain), replace_with=concepts(spec.replace_with))
-
-
-def find_concept(text: str, dataset: Dataset | None) -> Concept:
-    """Return the concept that ``text``, ``name`` or ``kind:name``, means.
-
-    Without a dataset any text is a concept, of kind ``object`` unless it says otherwise.
-
-    Raises:
-        RequestError: The dataset does not have it, or has it in several kinds.
-    """
-    kind, colon, name = text.partition(":")
-    if not colon:
-        kind, name = "", text
-    kind, name = kind.strip(), name.strip()
-    if dataset is None:
-        return Concept(name=name, kind=kind or "object")
-    known = dataset.concepts()
-    found = [concept for concept in known if concept.name == name and kind in ("", concept.kind)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise RequestError(f"'{name}' is ambiguous", hint=f"Write {' or '.join(f'{c.kind}:{c.name}' for c in found)}.")
-    by_kind: dict[str, list[str]] = {}
-    for concept in known:
-        by_kind.setdefault(concept.kind, []).append(concept.name)
-    listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in by_kind.items())
-    suggestion = did_you_mean(name, [concept.name for concept in known])
-    raise RequestError(
-        f"the dataset has no concept '{text}'. {suggestion}".strip(),
-        hint=f"It has {listed}.",
-    )
-
-
-def _neighbours(request: Request, dataset: Dataset | None) -> tuple[Concept, ...]:
-    if dataset is None:
-        return ()
-    nearest: dict[str, Concept] = {}
-    for concept in request.forget:
-        others = [other for other in dataset.neighbours(concept) if other not in request.forget]
-        nearest.update((other.name, other) for other in others[:NEIGHBOURS_EACH])
-    return tuple(nearest.values())
-
-
-def _protocol(spec: RunSpec, model: ModelPlan, registry: Registry, *, quick: bool) -> Protocol | None:
-    chosen = spec.protocol
-    if quick and chosen:
+def _quick_protocol(spec: RunSpec, model: ModelPlan) -> str:
+    if spec.protocol:
         raise ConfigError("--quick chooses the protocol itself, but --protocol was given too", hint="Give one of them.")
-    if quick and not model.spec.quick_protocol:
+    if not model.spec.quick_protocol:
         raise ConfigError(f"model '{model.name}' names no quick protocol", hint="Leave --quick out.")
-    chosen = chosen or (model.spec.quick_protocol if quick else model.spec.protocol)
-    return load_protocol(chosen, registry) if chosen else None
+    return model.spec.quick_protocol
 
 
-def _samples(protocol: Protocol | None, dataset: Dataset | None, request: Request) -> tuple[Sample, ...]:
-    if protocol is None:
-        return ()
-    if dataset is None:
-        raise ConfigError(
-            f"protocol '{protocol.name}' takes its prompts from a dataset, but none is named",
-            hint=f"Pass --dataset {protocol.dataset}.",
-        )
+def _samples(protocol: Protocol, dataset: Dataset, request: Request) -> tuple[Sample, ...]:
     samples = tuple(samples_of(protocol, dataset))
     for concept in request.forget:
         if not any(sample.shows(concept) for sample in samples):
@@ -241,12 +293,8 @@ def _samples(protocol: Protocol | None, dataset: Dataset | None, request: Reques
     return samples
 
 
-def _metric_entries(spec: RunSpec, protocol: Protocol | None, registry: Registry) -> tuple[Entry[MetricSpec], ...]:
-    if protocol is None:
-        if spec.metrics:
-            raise ConfigError("--metric needs a protocol that says which pictures to measure", hint="Pass --protocol.")
-        return ()
-    entries = tuple(registry.get("metric", name) for name in spec.metrics or protocol.metrics)
+def _metric_entries(names: Sequence[str], protocol: Protocol, registry: Registry) -> list[Entry[MetricSpec]]:
+    entries = [registry.get("metric", name) for name in names or protocol.metrics]
     for entry in entries:
         lacking = [role for role in entry.spec.roles(protocol.kinds) if role not in protocol.scorers]
         if lacking:
@@ -255,12 +303,6 @@ def _metric_entries(spec: RunSpec, protocol: Protocol | None, registry: Registry
                 f"protocol '{protocol.name}' names none"
             )
     return entries
-
-
-def _scorers(protocol: Protocol | None, registry: Registry) -> dict[str, Entry[ScorerSpec]]:
-    if protocol is None:
-        return {}
-    return {role: registry.get("scorer", name) for role, name in protocol.scorers.items()}
 
 
 def _absolute(given: str) -> str:

@@ -33,7 +33,8 @@ class Stage:
         seconds: Wall time.
         peak_memory_bytes: Highest resident memory of the process during the stage (over the
             process' whole life so far where the system cannot tell); None when unknown.
-        peak_device_bytes: Highest memory allocated on the accelerator; None without one.
+        peak_device_bytes: Highest memory allocated on the accelerator; None without one, and on MPS,
+            which keeps no such mark.
         skipped: Whether its output was already there.
         detail: Counts worth knowing: ``{"drawn": 12, "cached": 348}``.
     """
@@ -98,7 +99,7 @@ class Record:
 
 
 def environment(*, device: str, dtype: str, plugins: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a result depends on besides the request: versions, machine, threads, device.
+    """Return what a result depends on besides the request: versions, machine, threads, device and its precision.
 
     Args:
         device: Where it computed.
@@ -122,7 +123,18 @@ def environment(*, device: str, dtype: str, plugins: Mapping[str, str]) -> dict[
     }
     if device == "cuda":
         facts["accelerator"] = torch.cuda.get_device_name()
+        facts["float32_convolutions"] = float32_convolutions()
     return facts
+
+
+def float32_convolutions() -> str:
+    """Return how CUDA multiplies in float32 convolutions: ``"tf32"`` or ``"ieee"``."""
+    import torch
+
+    backend = torch.backends.cudnn
+    if hasattr(backend, "conv"):
+        return str(backend.conv.fp32_precision)
+    return "tf32" if backend.allow_tf32 else "ieee"
 
 
 class MemoryMeter:
@@ -157,7 +169,7 @@ class MemoryMeter:
         return peak if sys.platform == "darwin" else peak * 1024
 
     def device_bytes(self) -> int | None:
-        """Return the peak of memory allocated on the accelerator in bytes, or None without one."""
+        """Return the peak of memory allocated on the accelerator in bytes; None without one, and on MPS."""
         if not self._cuda:
             return None
         import torch

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core.edits import LORA_FILE
 from vu_core.files import atomic_path, write_text
-from vu_core.types import POOLED, Concept, Result, Sample
+from vu_core.tables import as_markdown
+from vu_core.types import Concept, Sample
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-    from vu_core.planning import Plan
+    from vu_core.planning import EvaluationPlan, Plan
     from vu_core.records import Record
     from vu_core.sampling import Folder
 
@@ -24,7 +25,7 @@ _ROWS, _COLUMNS, _TILE, _GAP, _LABEL = 8, 6, 112, 4, 150
 _PAPER, _INK, _QUIET, _FORGET_INK = "#ffffff", "#1b1b1f", "#6b6b76", "#b3261e"
 
 
-def write_contact_sheet(folder: Path, plan: Plan, before: Folder, after: Folder) -> Path:
+def write_contact_sheet(folder: Path, plan: EvaluationPlan, before: Folder, after: Folder) -> Path:
     """Draw before and after side by side, same prompts and noise, and return the picture's path.
 
     Rows are concepts: the forgotten ones first, then their neighbours, then others.
@@ -56,12 +57,6 @@ def grid(pictures: Sequence[Any], columns: int) -> Picture:
     return sheet
 
 
-def most_damaged(results: Sequence[Result], metric: str = "ira", limit: int = 3) -> list[Result]:
-    """Return the retained concepts whose ``metric`` fell most, the worst first; only those that fell."""
-    fallen = [r for r in results if r.metric == metric and r.group not in POOLED and (r.change or 0) < 0]
-    return sorted(fallen, key=lambda result: (result.change or 0, result.group))[:limit]
-
-
 def loading_lines(folder: Path, plan: Plan) -> list[str]:
     """Return the lines of plain diffusers that load the edit, without vu."""
     return [
@@ -77,7 +72,8 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
     Raises:
         RunError: The file cannot be written.
     """
-    forget = ", ".join(concept.name for concept in plan.request.forget)
+    forget = ", ".join(concept.name for concept in plan.unlearning.request.forget)
+    unlearner = plan.unlearning.unlearner
     lines = [
         "---",
         "library_name: diffusers",
@@ -86,12 +82,12 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
         "",
         f"# {plan.model.name} without {forget}",
         "",
-        f"Made by `{plan.unlearner.spec.name}` ({plan.unlearner.plugin} {plan.unlearner.version}) "
+        f"Made by `{unlearner.spec.name}` ({unlearner.plugin} {unlearner.version}) "
         f"with preset `{plan.spec.preset}`; repeat it with `vu run -c run.toml`.",
         "",
         f"![before and after]({CONTACT_SHEET})",
         "",
-        *_result_table(record),
+        *as_markdown(record.results),
         "",
         f"Intervals are 95 %, of the change; protocol `{plan.spec.protocol}`, seed {plan.spec.seed}. "
         "All numbers, versions and hashes are in `record.json`.",
@@ -103,45 +99,15 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
     return path
 
 
-def number(value: float | None, digits: int = 1) -> str:
-    """Return a number for people, or a dash for none."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def interval_text(result: Result) -> str:
-    """Return the interval of a result's change for people, or a dash for none."""
-    if result.interval is None:
-        return "–"
-    return f"{result.interval.low:+.1f} … {result.interval.high:+.1f}"
-
-
-def pooled(results: Sequence[Result]) -> list[Result]:
-    """Return the results of pooled groups, without those of single concepts."""
-    return [result for result in results if result.group in POOLED]
-
-
-def _result_table(record: Record) -> list[str]:
-    lines = ["| metric | group | before | after | change | 95 % interval | n |", "|---|---|---|---|---|---|---|"]
-    for r in pooled(record.results):
-        change = "–" if r.change is None else f"{r.change:+.1f}"
-        lines.append(
-            f"| {r.metric} ({r.unit}) | {r.group} | {number(r.before)} | {number(r.after)} | {change} "
-            f"| {interval_text(r)} | {r.n} |"
-        )
-    return lines
-
-
-def _row_concepts(plan: Plan) -> list[Concept]:
-    dataset = plan.data.dataset
-    forgotten = list(plan.request.forget)
+def _row_concepts(plan: EvaluationPlan) -> list[Concept]:
+    forgotten = plan.request.forget
     kinds = {concept.kind for concept in forgotten}
-    others = [c for c in (dataset.concepts() if dataset else ()) if c.kind in kinds]
-    ordered = [*forgotten, *plan.neighbours, *reversed(others)]
-    unique = list(dict.fromkeys(ordered))
+    others = [concept for concept in plan.dataset.concepts() if concept.kind in kinds]
+    unique = list(dict.fromkeys([*forgotten, *plan.neighbours, *reversed(others)]))
     return unique[: max(_ROWS, len(forgotten) + 2)]
 
 
-def _shown(plan: Plan, concept: Concept) -> list[Sample]:
+def _shown(plan: EvaluationPlan, concept: Concept) -> list[Sample]:
     samples = [sample for sample in plan.samples if sample.shows(concept)]
     step = max(1, len(samples) // _COLUMNS)
     return samples[::step][:_COLUMNS]

@@ -8,31 +8,29 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core.cache import ImageCache
-from vu_core.context import RunContext
+from vu_core.comparison import AFTER, BEFORE, Comparison
+from vu_core.context import RunContext, silent
 from vu_core.edits import EDIT_FILE, LORA_FILE, Edit, read_edit, write_edit
-from vu_core.errors import ComputeError, PluginError, RunError, VuError
-from vu_core.evaluation import evaluate
+from vu_core.errors import RunError, VuError
 from vu_core.files import atomic_path, disk_error
 from vu_core.planning import Plan
 from vu_core.records import MemoryMeter, Record, Stage, environment
 from vu_core.report import write_card, write_contact_sheet
 from vu_core.runspec import RUN_FILE, read_run_file, write_run_file
-from vu_core.sampling import Folder, draw
+from vu_core.unlearning import make_edit
 
 if TYPE_CHECKING:
     from vu_core.interfaces import Model
-    from vu_core.registry import Entry, Registry
-    from vu_core.specs import UnlearnerSpec
+    from vu_core.registry import Registry
 
 EVENTS_FILE = "events.jsonl"
-BEFORE, AFTER = "before", "after"
+IMAGES = "images"
 
 
 @dataclass
@@ -44,7 +42,7 @@ class Surface:
         say: Shows one line.
     """
 
-    track: Callable[..., Iterator[Any]] = field(default=lambda items, total, label: iter(items))
+    track: Callable[..., Iterator[Any]] = silent
     say: Callable[[str], None] = field(default=lambda line: None)
 
 
@@ -112,7 +110,6 @@ class _Run:
 
     def __init__(self, plan: Plan, model: Model, folder: Path, registry: Registry, surface: Surface) -> None:
         self.plan, self.model, self.folder, self.registry, self.surface = plan, model, folder, registry, surface
-        self.cache = ImageCache.of_user()
         self.record = _first_record(plan, folder)
         self.record.model["revision"] = getattr(model, "revision", None)
         self.ctx = RunContext(
@@ -126,31 +123,30 @@ class _Run:
         )
 
     def all_stages(self) -> None:
-        model = self.model
         with self._stage("unlearn") as detail:
-            edit = self._unlearn(model, detail)
-        if self.plan.protocol is None:
+            edit = self._unlearn(detail)
+        if self.plan.evaluation is None:
             return
-        for name, edits in ((BEFORE, []), (AFTER, [edit])):
+        comparison = Comparison(plan=self.plan.evaluation, model=self.model, root=self.folder / IMAGES, ctx=self.ctx)
+        edits: Sequence[Edit]
+        for name, edits in ((BEFORE, ()), (AFTER, (edit,))):
             with self._stage(f"sample {name}") as detail:
-                detail.update(self._draw(model, edits, name))
-        self.record.model["fingerprint"] = model.fingerprint()
+                detail.update(comparison.draw(name, edits))
+        self.record.model["fingerprint"] = self.model.fingerprint()
         with self._stage("evaluate"):
-            self._evaluate()
+            self._evaluate(comparison)
         with self._stage("report"):
-            write_contact_sheet(self.folder, self.plan, self._pictures(BEFORE), self._pictures(AFTER))
+            write_contact_sheet(self.folder, comparison.plan, comparison.pictures(BEFORE), comparison.pictures(AFTER))
             write_card(self.folder, self.plan, self.record)
-        self.cache.trim()
+        comparison.cache.trim()
 
-    def _unlearn(self, model: Model, detail: dict[str, Any]) -> Edit:
+    def _unlearn(self, detail: dict[str, Any]) -> Edit:
         path = self.folder / EDIT_FILE
         if path.is_file():
             detail["skipped"] = True
             edit = read_edit(path)
         else:
-            unlearner = self.plan.unlearner.load()()
-            edit = unlearner.unlearn(model, self.plan.request, self.plan.data, self.plan.config, self.ctx)
-            _check_finite(edit, self.plan.unlearner)
+            edit = make_edit(self.plan.unlearning, self.model, self.ctx)
             write_edit(edit, path)
         lora = self.folder / LORA_FILE
         if edit.kind == "lora" and edit.tensors and not lora.is_file():
@@ -166,38 +162,14 @@ class _Run:
         }
         return edit
 
-    def _draw(self, model: Model, edits: list[Edit], name: str) -> dict[str, int]:
-        if self.plan.protocol is None:
-            return {}
-        return draw(
-            model,
-            edits,
-            self.plan.samples,
-            self.plan.protocol.sampler,
-            self._pictures(name),
-            self.ctx,
-            cache=self.cache,
-            label=f"drawing {name}",
-        )
-
-    def _evaluate(self) -> None:
-        scorers = {role: entry.load()(device=self.plan.spec.device) for role, entry in self.plan.scorers.items()}
+    def _evaluate(self, comparison: Comparison) -> None:
+        scorers = comparison.load_scorers()
         self.record.scorers = {
             role: {"name": scorer.name, "version": scorer.version} for role, scorer in scorers.items()
         }
-        results, errors = evaluate(
-            self._pictures(BEFORE).read,
-            self._pictures(AFTER).read,
-            self.plan.samples,
-            self.plan.metrics,
-            scorers,
-            self.ctx,
-        )
+        results, errors = comparison.measure(scorers)
         self.record.results[:] = results
         self.record.errors += errors
-
-    def _pictures(self, name: str) -> Folder:
-        return Folder(self.folder / "images" / name)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[dict[str, Any]]:
@@ -229,23 +201,25 @@ class _Run:
 
 
 def _first_record(plan: Plan, folder: Path) -> Record:
+    unlearning, evaluation = plan.unlearning, plan.evaluation
+    unlearner, request = unlearning.unlearner, unlearning.request
     return Record(
         folder=folder,
         request={
-            "forget": [concept.name for concept in plan.request.forget],
-            "retain": [concept.name for concept in plan.data.retain],
-            "replace_with": [concept.name for concept in plan.request.replace_with],
-            "neighbours": [concept.name for concept in plan.neighbours],
+            "forget": [concept.name for concept in request.forget],
+            "retain": [concept.name for concept in unlearning.data.retain],
+            "replace_with": [concept.name for concept in request.replace_with],
+            "neighbours": [concept.name for concept in evaluation.neighbours] if evaluation else [],
         },
         unlearner={
-            "name": plan.unlearner.spec.name,
-            "plugin": plan.unlearner.plugin,
-            "version": plan.unlearner.version,
+            "name": unlearner.spec.name,
+            "plugin": unlearner.plugin,
+            "version": unlearner.version,
             "config": dict(plan.spec.options),
             "preset": plan.spec.preset,
         },
         model={"name": plan.model.name, "fingerprint": None},
-        protocol=plan.protocol.facts() if plan.protocol else None,
+        protocol=evaluation.protocol.facts() if evaluation else None,
         seed=plan.spec.seed,
         environment=environment(
             device=plan.spec.device,
@@ -254,17 +228,6 @@ def _first_record(plan: Plan, folder: Path) -> Record:
         ),
         warnings=list(plan.warnings),
     )
-
-
-def _check_finite(edit: Edit, unlearner: Entry[UnlearnerSpec]) -> None:
-    if not isinstance(edit, Edit):
-        raise PluginError(f"unlearner '{unlearner.spec.name}' ({unlearner.plugin}) returned {type(edit)}, no Edit")
-    for name, tensor in edit.tensors.items():
-        if not bool(tensor.isfinite().all()):
-            raise ComputeError(
-                f"unlearner '{unlearner.spec.name}' made an edit with NaN or infinity in '{name}'",
-                hint="Check that the model draws pictures ('vu sample'), then try float32 or milder options.",
-            )
 
 
 def _through_toml(plan: Plan) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core.cache import ImageCache, key_sha256
-from vu_core.edits import applied
+from vu_core.edits import applied, check_unedited
 from vu_core.errors import ComputeError
 from vu_core.files import atomic_path
 
@@ -73,7 +73,9 @@ def draw(
 
     Raises:
         ComputeError: The model drew pictures that are not finite.
+        EditError: Another edit is applied to the model now.
     """
+    check_unedited(model)
     keys = _keys(model, edits, samples, settings)
     missing = []
     for sample in samples:

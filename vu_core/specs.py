@@ -139,12 +139,17 @@ class ModelSpec(Spec):
     """A model that can be loaded by name, or a loader for a whole format.
 
     A *loader* has a ``target``, a function ``load(source, *, device, dtype, download, revision)``,
-    and says by ``marker`` which folders it reads. A *named model* has a ``folder`` instead.
+    and says by ``marker`` which folders it reads. A *named model* has a ``folder`` instead. A loader
+    may also take objects that the user holds in memory: it says by ``adopts`` which, and ``adopter`` is
+    the function ``adopt(found, *, name)`` that returns a model over one.
 
     Attributes:
         capabilities: Names of the capabilities in `vu_core.interfaces` that it offers.
         family: ``"text-to-image"`` or ``"classifier"``.
         marker: File that identifies a folder of this format: ``"model_index.json"``.
+        adopts: Classes of objects that it makes a model of, subclasses included, under their full names:
+            ``"diffusers.pipelines.pipeline_utils.DiffusionPipeline"``.
+        adopter: ``"module:attribute"`` of the function that does.
         folder: ``"package:path"`` of a folder that travels inside the plugin.
         embedded: Whether it is the model used when the user names none.
         dataset: Name of the dataset its concepts come from.
@@ -159,6 +164,8 @@ class ModelSpec(Spec):
     capabilities: tuple[str, ...] = ()
     family: str = "text-to-image"
     marker: str = ""
+    adopts: tuple[str, ...] = ()
+    adopter: str = ""
     folder: str = ""
     embedded: bool = False
     dataset: str = ""
@@ -179,6 +186,10 @@ class ModelSpec(Spec):
             found.append(f"folder {self.folder!r} is not 'package:path'")
         if self.target and not self.marker:
             found.append("a loader needs a marker, the file that identifies its folders")
+        if bool(self.adopts) != bool(self.adopter):
+            found.append("adopts and adopter come together: which objects, and what makes a model of one")
+        if self.adopter and not (isinstance(self.adopter, str) and _TARGET.fullmatch(self.adopter)):
+            found.append(f"adopter {self.adopter!r} is not 'module:attribute'")
         return found
 
 

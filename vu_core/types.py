@@ -41,13 +41,13 @@ class Request:
     """What to forget, what to keep and what, if anything, replaces it.
 
     Attributes:
-        forget: At least one concept.
+        forget: What to forget; empty only where a model is measured as it is.
         retain: Concepts to keep; empty leaves the choice to the dataset.
         replace_with: Empty (the unlearner's own default), one concept for all of ``forget``,
             or one for each.
 
     Raises:
-        RequestError: ``forget`` is empty or repeats itself, overlaps ``retain``, or
+        RequestError: ``forget`` repeats itself or overlaps ``retain``, or
             ``replace_with`` has a length that fits neither rule or names a forgotten concept.
     """
 
@@ -57,8 +57,6 @@ class Request:
 
     def __post_init__(self) -> None:
         forget = [concept.name for concept in self.forget]
-        if not forget:
-            raise RequestError("nothing to forget was given", hint="Name at least one concept: --forget cat")
         repeated = sorted({name for name in forget if forget.count(name) > 1})
         if repeated:
             raise RequestError(f"forget names {_names(repeated)} more than once", hint="Name each concept once.")
@@ -218,19 +216,19 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One number of one metric on one group, before and after unlearning.
+    """One number of one metric on one group, before and after unlearning, or of a model alone.
 
     Attributes:
         metric: Name of the metric, with the scorer and the scale where the number depends on them.
         group: ``"forget"``, ``"retain"``, ``"neighbours"`` or a concept's name.
         before: Of the base model; None when it cannot be computed (see ``note``).
-        after: Of the edited model; None when it cannot be computed.
+        after: Of the edited model; None when it cannot be computed, or there is none.
         change: After minus before, over the samples measured both times.
         interval: 95 % interval of ``change``.
         p_value: Probability of a change at least as large, either way, had nothing changed.
         before_interval: 95 % interval of ``before``.
         after_interval: 95 % interval of ``after``.
-        n: Samples that ``after`` is computed from.
+        n: Samples that ``after`` is computed from, or ``before`` when that is measured alone.
         n_excluded: Samples left out of ``before`` or ``after``, whichever lacks more.
         unit: ``"%"``, ``"100 cos"``, ...
         direction: Which way is better for this group: ``"up"``, ``"down"`` or ``"none"``.

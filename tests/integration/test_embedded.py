@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import runpy
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,90 @@ def test_repeating_the_run_gives_the_same_edit(folder, tmp_path, monkeypatch):
     assert first["results"] == second["results"]
     assert all(stage["detail"].get("drawn", 0) == 0 for stage in second["stages"])
     assert Path(again, "contact-sheet.png").is_file()
+
+
+@pytest.fixture
+def cache(folder, monkeypatch):
+    """The pictures that the run drew."""
+    monkeypatch.setenv("VU_CACHE_DIR", str(folder.parent / "cache"))
+    return folder.parent / "cache"
+
+
+def test_the_file_in_the_readme_gives_the_commands_edit_and_numbers_and_draws_nothing_anew(
+    folder, cache, tmp_path, monkeypatch, capsys
+):
+    from vu_core.edits import read_edit
+
+    monkeypatch.chdir(tmp_path)
+    drawn = set(cache.rglob("*.png"))
+    made = runpy.run_path(str(Path(__file__).parents[1] / "data" / "python" / "forget_cat.py"))
+    record = json.loads((folder / "record.json").read_text())
+    result = made["result"]
+    assert made["edit"].sha256() == record["edit"]["sha256"] == read_edit("cat.safetensors").sha256()
+    assert made["edit"].info == record["edit"]["info"] and made["edit"].info["preset"] == "default"
+    assert json.loads(json.dumps([asdict(found) for found in result.results])) == record["results"]
+    assert set(cache.rglob("*.png")) == drawn
+    assert capsys.readouterr().out == f"{result}\n{result['ua', 'forget'].after} default\n"
+
+
+def state_of(pipe):
+    modules = {name: part for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)}
+    return {
+        "components": {name: id(part) for name, part in pipe.components.items()},
+        "parameters": {
+            (name, key): (id(p), p.dtype, p.device, p.requires_grad, p.detach().clone().tolist())
+            for name, module in modules.items()
+            for key, p in module.named_parameters()
+            if p.numel() < 10_000 or "attn2" in key
+        },
+        "modes": [part.training for module in modules.values() for part in module.modules()],
+        "scheduler": dict(pipe.scheduler.config),
+        "config": dict(pipe.config),
+        "progress": dict(pipe._progress_bar_config),
+    }
+
+
+PROTOCOL = """
+name = "two@1"
+dataset = "emoji"
+templates = ["a {object} image in {style} style"]
+articles = true
+seeds = [0]
+[grid]
+object = ["cat", "dog"]
+style = ["noto"]
+[sampler]
+steps = 6
+guidance_scale = 3.0
+micro_batch = 2
+[scorers]
+object = "emoji-object"
+style = "emoji-style"
+[metrics]
+unrecognised = {}
+"""
+
+
+def test_a_pipeline_in_memory_unlearns_as_the_named_model_and_stays_as_it_was(folder, cache, tmp_path):
+    from diffusers import StableDiffusionPipeline
+
+    import vu_core as vu
+
+    named = vu.load_model("emoji")
+    pipe = StableDiffusionPipeline.from_pretrained(named.folder, dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True, desc="mine")
+    pipe.unet.train()
+    pipe.unet.mid_block.eval()
+    pipe.vae.requires_grad_(False)
+    before = state_of(pipe)
+    base = pictures(pipe)
+    model = vu.load_model(pipe)
+    config = vu.read_edit(folder).info["config"]
+    edit = vu.unlearn("uce", model, forget="cat", dataset="emoji", **config)
+    assert edit.sha256() == vu.read_edit(folder).sha256() and edit.info["preset"] == "none"
+    with edit.applied(model):
+        assert (pictures(pipe) - base).abs().max() > 0.1
+    (tmp_path / "two.toml").write_text(PROTOCOL)
+    result = vu.evaluate(model, edit, protocol=tmp_path / "two.toml", dataset="emoji")
+    assert {r.group: r.n for r in result.results if r.group in ("forget", "retain")} == {"forget": 1, "retain": 1}
+    assert state_of(pipe) == before and torch.equal(pictures(pipe), base)

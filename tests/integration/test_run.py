@@ -354,16 +354,16 @@ def test_a_truncated_edit_is_refused_and_kept(vu):
 
 
 def test_a_damaged_picture_is_excluded_and_counted(vu, monkeypatch):
-    import vu_core.runner as runner
+    import vu_core.comparison as comparison
 
-    drawn = runner.draw
+    drawn = comparison.draw
 
     def damage(model, edits, samples, settings, folder, ctx, **more):
         done = drawn(model, edits, samples, settings, folder, ctx, **more)
         folder.path(samples[0]).write_bytes(b"no picture")
         return done
 
-    monkeypatch.setattr(runner, "draw", damage)
+    monkeypatch.setattr(comparison, "draw", damage)
     result = vu(*BASE, "--out", "run")
     assert result.exit_code == 1
     assert any("1 of 60 pictures are excluded" in error for error in record_of("run")["errors"])

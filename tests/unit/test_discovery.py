@@ -26,7 +26,7 @@ FAULTS = {
     "wrong-kind": ("specs", "vu_metrics yields UnlearnerSpec, MetricSpec is expected"),
     "invalid-spec": ("specs", "unlearner 'Not A Name': name 'Not A Name' is not lower-case words"),
     "duplicate-name": ("specs", "vu_unlearners yields the name 'erase' twice"),
-    "newer-api": ("specs", "unlearner 'erase' needs API 99, this vu-core has 1"),
+    "newer-api": ("specs", "unlearner 'erase' needs API 99, this vu-core has 1; install a newer vu-core"),
 }
 
 

@@ -25,7 +25,6 @@ def test_a_concept_needs_a_name(name):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"forget": ()}, "nothing to forget was given. Name at least one concept: --forget cat"),
         ({"forget": (CAT, CAT)}, "forget names 'cat' more than once. Name each concept once."),
         (
             {"forget": (CAT, DOG), "retain": (DOG, CAT)},

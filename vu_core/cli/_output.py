@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from vu_core.specs import Spec
 
-_STYLES = {"broken": "red", "warning": "yellow", "ok": "green", "off": "dim"}
+_STYLES = {"broken": "red", "warning": "yellow", "ok": "green", "off": "dim", "passed": "green", "failed": "red"}
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -49,6 +49,6 @@ def _print_rich(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(column, no_wrap=column != columns[-1])
     for row in rows:
         # What is wrong is shown whole; where nothing is, a line each is easier to read.
-        brief = "ok" in row
+        brief = "ok" in row or "passed" in row
         table.add_row(*(Text(cell, _STYLES.get(cell, ""), no_wrap=brief, overflow="ellipsis") for cell in row))
     Console().print(table)

@@ -23,13 +23,13 @@ def apply_command(
 
     Example: vu apply runs/uce-cat --out emoji-without-cat
     """
-    from vu_core.cli._models import load_named
+    from vu_core.api import load_model
     from vu_core.edits import read_edit
     from vu_core.merging import write_merged
+    from vu_core.models import plan_of
 
     edits = [read_edit(path).scaled(edit_scale) for path in edit]
-    loaded = load_named(
-        model, device="cpu", dtype="float32", download=download, revision=revision, needs="TensorSource"
-    )
+    loaded = load_model(model, device="cpu", download=download, revision=revision)
+    plan_of(loaded).check_capability("TensorSource")
     changed = write_merged(loaded, edits, out)
     typer.echo(f"{changed} tensors changed; the model is in {out}")

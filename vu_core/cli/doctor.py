@@ -21,28 +21,16 @@ def doctor_command(
     """Check the environment and the plugins; exit with 1 when one of those shown has a problem."""
     from vu_core.discovery import discover
 
-    records = discover().records
+    plugins = discover()
+    records = plugins.records
     if plugin is None:
         _print_environment()
         _print_unknown_switches(records)
     else:
-        records = (_named(plugin, records),)
+        records = (plugins.get(plugin),)
     healthy = [_print_plugin(record, imports=imports, full=plugin is not None) for record in records]
     if not all(healthy):
         raise typer.Exit(1)
-
-
-def _named(name: str, records: tuple[PluginRecord, ...]) -> PluginRecord:
-    from packaging.utils import canonicalize_name
-
-    from vu_core.errors import UnknownNameError, did_you_mean
-
-    for record in records:
-        if record.name == canonicalize_name(name):
-            return record
-    names = [record.name for record in records]
-    hint = f"{did_you_mean(name, names)} Installed: {', '.join(names) or 'none'}.".lstrip()
-    raise UnknownNameError(f"no plugin '{name}' is installed", hint=hint)
 
 
 def _print_environment() -> None:

@@ -68,7 +68,8 @@ def run_command(
 def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resume: bool, json_output: bool) -> None:
     import json
 
-    from vu_core.cli import INTERRUPTED, _progress, _screen
+    from vu_core import progress
+    from vu_core.cli import INTERRUPTED, _screen
     from vu_core.models import load
     from vu_core.planning import plan_run
     from vu_core.registry import Registry
@@ -87,13 +88,13 @@ def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resum
     model = load(plan.model, device=asked.device, dtype=asked.dtype, download=asked.download, revision=asked.revision)
     open_folder(folder, plan, resume=resume)
     _interrupt_on_terminate()
-    surface = Surface(track=_progress.track, say=_progress.say)
+    surface = Surface(track=progress.track, say=progress.say)
     if plan.spec.preset != "none":
-        _progress.say(f"preset '{plan.spec.preset}' of model '{plan.model.name}'; --preset none uses published values")
+        progress.say(f"preset '{plan.spec.preset}' of model '{plan.model.name}'; --preset none uses published values")
     try:
         record = run(plan, model, folder, registry, surface)
     except KeyboardInterrupt:
-        _progress.say(f"interrupted; continue with: vu run --resume --out {folder}")
+        progress.say(f"interrupted; continue with: vu run --resume --out {folder}")
         raise typer.Exit(INTERRUPTED) from None
     if json_output:
         typer.echo(record.as_json(), nl=False)
@@ -106,7 +107,7 @@ def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resum
 def _spec(values: dict[str, Any], options: dict[str, Any], config: Path | None, resumed: Path | None) -> Any:
     from dataclasses import asdict
 
-    from vu_core.errors import ConfigError, RequestError
+    from vu_core.errors import ConfigError
     from vu_core.runspec import RUN_FILE, read_run_file, run_spec
 
     if resumed is not None and config is None and "unlearner" not in values:
@@ -117,9 +118,7 @@ def _spec(values: dict[str, Any], options: dict[str, Any], config: Path | None, 
         return run_spec(values, origin="the command line")
     if "unlearner" not in values:
         raise ConfigError("no unlearner was named", hint="As in 'vu run uce --forget cat'; see 'vu list unlearner'.")
-    if "forget" not in values:
-        raise RequestError("nothing to forget was given", hint="Name at least one concept: --forget cat")
-    return run_spec({**values, "options": options}, origin="the command line")
+    return run_spec({"forget": (), **values, "options": options}, origin="the command line")
 
 
 def _options(pairs: list[str] | None) -> dict[str, str]:
@@ -143,8 +142,9 @@ def _split(values: list[str] | None) -> list[str] | None:
 def _new_folder(plan: Any) -> Path:
     import re
 
-    forget = "-".join(concept.name for concept in plan.request.forget[:3])
-    stem = re.sub(r"[^\w.-]+", "-", f"{plan.unlearner.spec.name}-{forget}")
+    unlearning = plan.unlearning
+    forget = "-".join(concept.name for concept in unlearning.request.forget[:3])
+    stem = re.sub(r"[^\w.-]+", "-", f"{unlearning.unlearner.spec.name}-{forget}")
     number = 1
     while (folder := _RUNS / (stem if number == 1 else f"{stem}-{number}")).exists():
         number += 1

@@ -44,18 +44,20 @@ def sample_command(
         "height": height,
         "width": width,
     }
-    from vu_core.cli._models import load_named
+    from vu_core.api import load_model
     from vu_core.edits import read_edit
+    from vu_core.models import plan_of
 
     edits = [read_edit(path).scaled(edit_scale) for path in edit or ()]
-    loaded: Any = load_named(model, device=device, dtype=dtype, download=download, revision=revision, needs="Samples")
+    loaded: Any = load_model(model, device=device, dtype=dtype, download=download, revision=revision)
+    plan_of(loaded).check_capability("Samples")
     settings = replace(loaded.default_settings(), **{key: value for key, value in given.items() if value is not None})
     _draw_into(out, loaded, edits, prompts, [seed + i for i in range(count)], settings)
 
 
 def _draw_into(out: Path, model: Any, edits: list[Any], prompts: list[str], seeds: list[int], settings: Any) -> None:
+    from vu_core import progress
     from vu_core.cache import ImageCache
-    from vu_core.cli import _progress
     from vu_core.context import RunContext
     from vu_core.files import atomic_path
     from vu_core.report import grid
@@ -65,7 +67,7 @@ def _draw_into(out: Path, model: Any, edits: list[Any], prompts: list[str], seed
     samples = [
         Sample(id=f"{row:02d}-{seed}", prompt=prompt, seed=seed) for row, prompt in enumerate(prompts) for seed in seeds
     ]
-    context = RunContext(out_dir=out, track=_progress.track)
+    context = RunContext(out_dir=out, track=progress.track)
     folder = Folder(out)
     draw(model, edits, samples, settings, folder, context, cache=ImageCache.of_user(), label="drawing")
     sheet = grid([folder.read(sample) for sample in samples], columns=len(seeds))

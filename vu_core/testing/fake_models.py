@@ -1,10 +1,12 @@
-"""A text-to-image model small enough for unit tests: real text states and layers, no pictures."""
+"""Models small enough for unit tests: a text-to-image model with real text states and layers, and a classifier."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,18 +14,20 @@ from torch.nn.functional import layer_norm
 
 from vu_core.errors import ModelError
 from vu_core.interfaces import Encoding
-from vu_core.types import Site
+from vu_core.testing.fake_data import OBJECTS
+from vu_core.types import SamplerSettings, Site
 
 _BEGIN, _END = "<begin>", "<end>"
 
 
 class FakeTextToImage:
-    """A fake with the capabilities `TensorSource`, `HasSites` and `Encodes`.
+    """A fake with the capabilities `TensorSource`, `HasSites`, `Encodes`, `Denoises` and `Samples`.
 
     Its text encoder has what decides the correctness of closed-form unlearners in CLIP: it is causal,
     so the first row is the same for all prompts and later rows carry earlier tokens; the end token pads;
     states are layer-normed, |row|^2 = width. Each word has random states of its own, whatever the word.
-    A prompt's states do not depend on the prompts they are encoded with.
+    A prompt's states do not depend on the prompts they are encoded with. Pictures are 8 x 8 noise whose
+    colour the prompt decides.
 
     Args:
         width: Size of a state.
@@ -46,6 +50,7 @@ class FakeTextToImage:
     family = "text-to-image"
     device = "cpu"
     dtype = "float32"
+    prediction_type = "epsilon"
 
     def __init__(
         self, *, width: int = 32, length: int = 8, blocks: int = 2, streams: int = 1, bias: bool = False, seed: int = 0
@@ -64,10 +69,7 @@ class FakeTextToImage:
 
     def fingerprint(self) -> str:
         """Return the sha256 of the stored tensors and of what decides the text states."""
-        digest = hashlib.sha256(f"{self.seed} {self.length} {self.widths}".encode())
-        for name, tensor in sorted(self.stored["unet"].items()):
-            digest.update(name.encode() + tensor.numpy().tobytes())
-        return digest.hexdigest()
+        return _sha256_of(self.stored["unet"], besides=f"{self.seed} {self.length} {self.widths}")
 
     def component(self, name: str) -> nn.Module:
         """Return the `FakeBackbone` that is called ``"unet"``."""
@@ -81,10 +83,7 @@ class FakeTextToImage:
 
     def tensor(self, component: str, name: str) -> torch.Tensor:
         """Return one stored tensor."""
-        try:
-            return self.stored[component][name]
-        except KeyError as error:
-            raise ModelError(f"'{self.name}' has no tensor '{component}.{name}'") from error
+        return _stored(self, component, name)
 
     def sites(self) -> Sequence[Site]:
         """Return every key and value layer."""
@@ -110,6 +109,34 @@ class FakeTextToImage:
         mask = torch.tensor([[i < len(w) + 2 for i in range(self.length)] for w in words]).reshape(-1, self.length)
         states = {stream: torch.stack([self._states(w, stream) for w in words]) for stream in self.widths}
         return Encoding(states=states, mask=dict.fromkeys(states, mask), first=dict.fromkeys(states, 1))
+
+    def denoise(self, latents: torch.Tensor, timesteps: torch.Tensor, encoding: Encoding) -> torch.Tensor:
+        """Return the prediction for ``latents`` (N, C, h, w): a part of them, and a colour from the text."""
+        text = self._unet(encoding.states).mean(dim=1)
+        generator = torch.Generator().manual_seed(self.seed)
+        colour = text @ torch.randn(text.shape[1], latents.shape[1], generator=generator) / text.shape[1] ** 0.5
+        share = 0.5 + timesteps.float()[:, None, None, None] / 2000
+        prediction: torch.Tensor = share * latents + colour[:, :, None, None]
+        return prediction
+
+    def default_settings(self) -> SamplerSettings:
+        """Return two steps at 8 x 8."""
+        return SamplerSettings(steps=2, guidance_scale=1.0, height=8, width=8)
+
+    def sample(self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplerSettings) -> Iterator[torch.Tensor]:
+        """Yield one picture a prompt, in order: uint8 (3, H, W)."""
+        for prompt, seed in zip(prompts, seeds, strict=True):
+            generator = torch.Generator().manual_seed(seed)
+            picture = torch.randn(1, 3, settings.height or 8, settings.width or 8, generator=generator)
+            with torch.no_grad():
+                for step in range(settings.steps):
+                    time = torch.tensor([1000 - 1000 * step // settings.steps])
+                    picture = picture - self.denoise(picture, time, self.encode([prompt])) / settings.steps
+            yield (picture[0].sigmoid() * 255).round().to(torch.uint8)
+
+    def sampling_key(self, settings: SamplerSettings) -> Mapping[str, Any]:
+        """Return, as JSON values, all that decides a picture besides prompt, seed and edits."""
+        return {"fingerprint": self.fingerprint(), **asdict(settings)}
 
     def _states(self, words: Sequence[str], stream: str) -> torch.Tensor:
         """Return the states (length, width) of one prompt: the normed sum of token, position and running mean."""
@@ -155,3 +182,74 @@ class FakeBackbone(nn.Module):
     def forward(self, states: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return every layer's output for its stream's states (N, L, d), joined: (N, L, sum of outputs)."""
         return torch.cat([layer(states[stream]) for stream, layer in self.layers().values()], dim=-1)
+
+
+class FakeClassifier:
+    """A fake with the capabilities `TensorSource` and `Classifies`: one convolution, one linear layer.
+
+    Args:
+        seed: Decides the weights.
+
+    Attributes:
+        classes: Names of the classes, in the order of the logits: the objects of `FakeDataset`.
+        stored: The "file": by component, its tensors.
+
+    Example:
+        >>> model = FakeClassifier()
+        >>> model.classify(torch.rand(2, 3, 8, 8)).shape
+        torch.Size([2, 6])
+    """
+
+    family = "classifier"
+    device = "cpu"
+    dtype = "float32"
+    classes = OBJECTS
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.name = f"fake-classifier-{seed}"
+        layers = (nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self._network = nn.Sequential(*layers, nn.Linear(32, len(self.classes))).eval()
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in self._network.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
+        self.stored: dict[str, dict[str, torch.Tensor]] = {
+            "classifier": {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
+        }
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of the stored tensors."""
+        return _sha256_of(self.stored["classifier"])
+
+    def component(self, name: str) -> nn.Module:
+        """Return the network, which is called ``"classifier"``."""
+        if name != "classifier":
+            raise ModelError(f"'{self.name}' has no component '{name}'", hint="It has 'classifier'.")
+        return self._network
+
+    def tensor_names(self, component: str) -> Sequence[str]:
+        """Return the names of all tensors of a component, as stored."""
+        return sorted(self.stored[component])
+
+    def tensor(self, component: str, name: str) -> torch.Tensor:
+        """Return one stored tensor."""
+        return _stored(self, component, name)
+
+    def classify(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits float32 (N, 6) for ``images`` float32 (N, 3, H, W) in [0, 1]."""
+        logits: torch.Tensor = self._network(images)
+        return logits
+
+
+def _stored(model: FakeTextToImage | FakeClassifier, component: str, name: str) -> torch.Tensor:
+    try:
+        return model.stored[component][name]
+    except KeyError as error:
+        raise ModelError(f"'{model.name}' has no tensor '{component}.{name}'") from error
+
+
+def _sha256_of(tensors: Mapping[str, torch.Tensor], *, besides: str = "") -> str:
+    digest = hashlib.sha256(besides.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from vu_diffusers.families import STABLE_DIFFUSION_XL
-from vu_diffusers.model import DiffusersModel, load
+from vu_diffusers.model import adopt, load
 from vu_diffusers.plugin import vu_models
 
 from vu_core import ConfigError, ModelError
@@ -117,7 +117,7 @@ def test_a_pipeline_in_memory_is_wrapped_and_left_alone() -> None:
     pipe.unet.conv_in.eval()
     before = {name: (parameter, parameter.clone()) for name, parameter in pipe.unet.named_parameters()}
     scheduler, modes = pipe.scheduler, [module.training for module in pipe.unet.modules()]
-    model = DiffusersModel.from_pipeline(pipe)
+    model = adopt(pipe)
     first = model.fingerprint()
     settings = model.default_settings()
     list(model.sample(["a cat"], [0], settings))
@@ -147,7 +147,7 @@ def test_a_pipeline_with_adapters_has_no_sites() -> None:
         weights[f"unet.{name}.lora_B.weight"] = torch.ones(shape[0], 1)
     pipe.load_lora_weights(weights)
     with pytest.raises(ModelError, match="unload_lora_weights"):
-        DiffusersModel.from_pipeline(pipe).sites()
+        adopt(pipe).sites()
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from vu_diffusers.model import DiffusersModel, load
+from vu_diffusers.model import adopt, load
 
 from vu_core import ModelError, RequestError
 from vu_core.testing.pipelines import build_pipeline, write_pipeline
@@ -84,7 +84,7 @@ def test_denoising_equals_the_pipelines_first_step(folder: Path, family: str) ->
 
 
 def test_gradients_flow_through_denoising() -> None:
-    model = DiffusersModel.from_pipeline(build_pipeline())
+    model = adopt(build_pipeline())
     latents = torch.zeros(2, 4, 8, 8, requires_grad=True)
     model.denoise(latents, torch.tensor([10, 500]), model.encode(["a cat", "a dog"])).sum().backward()
     assert latents.grad is not None

@@ -54,7 +54,7 @@ def test_sdxl_s_normalisation_is_what_its_pipeline_undoes(images: torch.Tensor) 
     last = pipe("a cat", generator=torch.manual_seed(0), output_type="latent", **options).images
     pipe("a cat", generator=torch.manual_seed(0), output_type="pt", **options)
     (raw,) = decoded
-    model = DiffusersModel.from_pipeline(pipe)
+    model = adopt(pipe)
     with torch.no_grad():
         direct = pipe.vae.encode(images.float() / 127.5 - 1).latent_dist
     # An affine map by channel takes what the VAE decodes to what the denoiser reads; the posterior must follow it.
@@ -68,9 +68,9 @@ def test_sdxl_s_normalisation_is_what_its_pipeline_undoes(images: torch.Tensor) 
 
 def test_stable_diffusion_ignores_that_normalisation_as_its_pipeline_does(images: torch.Tensor) -> None:
     pipe = build_pipeline(family="sd1")
-    before, _ = DiffusersModel.from_pipeline(pipe).posterior(images)
+    before, _ = adopt(pipe).posterior(images)
     pipe.vae.register_to_config(latents_mean=[0.5] * 4, latents_std=[2.0] * 4)
-    assert torch.equal(DiffusersModel.from_pipeline(pipe).posterior(images)[0], before)
+    assert torch.equal(adopt(pipe).posterior(images)[0], before)
 
 
 def test_noise_and_targets_follow_the_definitions(folder: Path, family: str) -> None:
@@ -120,7 +120,7 @@ def test_a_folder_says_that_its_denoiser_was_trained_on_means(
 def test_training_flags_and_gradients_are_left_as_they_were(images: torch.Tensor) -> None:
     pipe = build_pipeline()
     pipe.vae.train().requires_grad_(True)
-    mean, _ = DiffusersModel.from_pipeline(pipe).posterior(images)
+    mean, _ = adopt(pipe).posterior(images)
     assert pipe.vae.training and pipe.vae.encoder.training and not mean.requires_grad
 
 
@@ -140,4 +140,4 @@ def test_a_vae_with_nan_is_named(images: torch.Tensor) -> None:
     pipe = build_pipeline()
     pipe.vae.quant_conv.bias.data.fill_(float("nan"))
     with pytest.raises(ModelError, match="the VAE of 'pipeline' gives latents that are not finite"):
-        DiffusersModel.from_pipeline(pipe).posterior(images)
+        adopt(pipe).posterior(images)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from vu_emoji.judges import EmojiClassifier
-from vu_emoji.scorers import ClipJudge, Judge
+from vu_emoji.scorers import ClipJudge, Judge, object_judge, second_object_judge, second_style_judge, style_judge
 
 from vu_core import PluginError
 
@@ -21,12 +21,14 @@ CLASSES = ["cat", "dog", "other"]
 def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judges")
     torch.manual_seed(0)
-    judge = EmojiClassifier(CLASSES, width=4)
+    judge = EmojiClassifier(CLASSES, "depthwise", width=4)
     save_file(
         {key: value.half() if value.is_floating_point() else value for key, value in judge.state_dict().items()},
         folder / "object.safetensors",
     )
-    (folder / "object.json").write_text(json.dumps({"classes": CLASSES, "width": 4, "temperature": 1.5}))
+    (folder / "object.json").write_text(
+        json.dumps({"classes": CLASSES, "network": "depthwise", "width": 4, "glances": True, "temperature": 1.5})
+    )
     write_clip(folder / "clip")
     return folder
 
@@ -65,6 +67,13 @@ def test_a_verdict_does_not_depend_on_the_batch(judges: Path):
     together = judge.score(pictures(6), [""] * 6).probabilities
     alone = torch.cat([judge.score(one[None], [""]).probabilities for one in pictures(6)])
     torch.testing.assert_close(together, alone)
+
+
+def test_the_second_judges_are_others():
+    for first, second in ((object_judge(), second_object_judge()), (style_judge(), second_style_judge())):
+        assert second.name == f"{first.name}-b"
+        assert second.version != first.version
+        assert second.score(pictures(2), [""] * 2).names == first.score(pictures(2), [""] * 2).names
 
 
 def test_pictures_of_another_size_are_resized(judges: Path):

@@ -9,11 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 from vu_emoji.catalogue import load_catalogue
+from vu_emoji.judges import OTHER, EmojiClassifier, judge_images, load_judge
+from vu_emoji.probes import Labelled, compose_art
 from vu_emoji.train.export import forget_origins
 from vu_emoji.train.files import Checkpoint, replace_folder, write_json
+from vu_emoji.train.judge_pool import JudgePool
+from vu_emoji.train.judging import draw_batch, fit_temperature, judge_classes, train_judge
 from vu_emoji.train.optimizers import build_optimizer, orthogonalise
 from vu_emoji.train.pool import Captioner, Pool, compose_pool
-from vu_emoji.train.settings import PoolSettings, VaeSettings
+from vu_emoji.train.settings import JudgeSettings, PoolSettings, VaeSettings
 from vu_emoji.train.text import agreement, contrastive_loss
 from vu_emoji.train.vae import build_vae, encode, normalise_latents
 
@@ -108,3 +112,41 @@ def test_exported_configurations_name_no_folder_of_the_training_machine(tmp_path
     write_json(tmp_path / "vae" / "config.json", {"_name_or_path": "/home/someone/vae", "sample_size": 64})
     forget_origins(tmp_path)
     assert json.loads((tmp_path / "vae" / "config.json").read_text()) == {"sample_size": 64}
+
+
+def judge_pool() -> JudgePool:
+    """Each cell once, and gray pictures in the place of unfinished ones."""
+    catalogue = load_catalogue()
+    gray = Labelled.of_nothing(torch.full((8, 3, 64, 64), 0.5), catalogue)
+    return JudgePool(compose_art(catalogue, np.random.default_rng(0), 1), gray)
+
+
+def test_one_in_four_of_a_judges_batch_shows_nothing() -> None:
+    images, classes = draw_batch(judge_pool(), "style", 64, torch.Generator().manual_seed(0))
+    assert images.shape == (64, 3, 64, 64)
+    assert (classes == 6).sum() == 16
+    assert (classes[8:56] < 6).all()
+
+
+def test_a_trained_judge_is_loaded_as_it_was(tmp_path: Path) -> None:
+    catalogue, pool = load_catalogue(), judge_pool()
+    settings = JudgeSettings(
+        kind="object", network="depthwise", width=8, batch=16, steps=2, fit_batches=1, seed=1, pool=1
+    )
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    notes = train_judge(catalogue, "object-b", pool, pool, settings, checkpoint, tmp_path)
+    first = load_judge("object-b", tmp_path)
+    assert first.classes == (*catalogue.object_names, OTHER)
+    assert first.temperature == notes["temperature"]
+    train_judge(catalogue, "object-b", pool, pool, settings, checkpoint, tmp_path)
+    images = pool.drawings.images[:5].float() / 255
+    assert judge_images(load_judge("object-b", tmp_path), images) == judge_images(first, images)
+
+
+def test_the_temperature_is_the_one_with_the_least_log_loss() -> None:
+    torch.manual_seed(0)
+    catalogue, pool = load_catalogue(), judge_pool()
+    judge = EmojiClassifier(judge_classes(catalogue, "style"), "depthwise", 8).eval()
+    with torch.no_grad():
+        judge.head.weight.mul_(100)  # an untrained judge that is sure of itself must be cooled
+    assert fit_temperature(catalogue, judge, "style", pool, 1) > 1.9

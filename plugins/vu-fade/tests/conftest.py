@@ -65,7 +65,7 @@ def family(request):
 @pytest.fixture
 def model_of(pipes):
     def make(family="sd1"):
-        return pytest.importorskip("vu_diffusers.model").DiffusersModel.from_pipeline(pipes[family])
+        return pytest.importorskip("vu_diffusers.model").adopt(pipes[family])
 
     return make
 

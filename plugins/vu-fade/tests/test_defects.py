@@ -120,7 +120,7 @@ from vu_fade.unlearner import FadePerWeight
 request = Request(forget=(Concept(name="cat"),), retain=(Concept(name="tree"),))
 data = Data(forget=request.forget, retain=request.retain)
 config = FadePerWeightConfig(steps=1, batch_size=1, pictures="model", pictures_each=1)
-model = DiffusersModel.from_pipeline(build_pipeline())
+model = adopt(build_pipeline())
 edit = FadePerWeight().unlearn(model, request, data, config, RunContext(out_dir=Path({str(tmp_path)!r})))
 assert edit.kind == "dense" and edit.tensors
 assert set(dict(edit.info["overwriting"]).values()) == {{""}}
@@ -135,7 +135,7 @@ def test_defect_10_saliency_is_never_that_of_another_model(unlearn, model_of, mo
     real = module.matrix_saliency
     monkeypatch.setattr(module, "matrix_saliency", lambda *a: measured.append(real(*a)) or measured[-1])
     config = FadePerModuleConfig(**{**SHORT, "steps": 0})
-    models = [model_of(), DiffusersModel.from_pipeline(build_pipeline(seed=1))]
+    models = [model_of(), adopt(build_pipeline(seed=1))]
     for model in (models[0], models[0], models[1]):
         unlearn(FadePerModule(), config, model, "cat", replace_with=("dog",), out="same-folder")
     assert len(measured) == 2 and measured[0] != measured[1]

@@ -21,4 +21,4 @@ def family(request):
 
 @pytest.fixture
 def model(pipes, family):
-    return pytest.importorskip("vu_diffusers.model").DiffusersModel.from_pipeline(pipes[family])
+    return pytest.importorskip("vu_diffusers.model").adopt(pipes[family])

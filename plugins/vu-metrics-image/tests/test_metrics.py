@@ -13,6 +13,7 @@ from vu_metrics_image.classification import (
     CrossDomainRetainAccuracy,
     InDomainRetainAccuracy,
     RecognisedUnlearningAccuracy,
+    Replaced,
     UnlearningAccuracy,
     Unrecognised,
 )
@@ -89,6 +90,22 @@ def test_nothing_recognisable_is_not_recognised_as_something_else():
     one = batch(samples, ["B", "other", "A", "other"], ["0"] * 4)
     shares = {cls: measured(cls(request=FORGET_THEME), one)["forget"].value for cls in SHARES[:3]}
     assert shares == {UnlearningAccuracy: 75, RecognisedUnlearningAccuracy: 25, Unrecognised: 50}
+
+
+def test_replaced_counts_what_the_request_asked_for_alone():
+    a, b, c = (Concept(name=name, kind="theme") for name in THEMES)
+    samples = [sample(theme, "0", seed) for theme in ("A", "B") for seed in range(4)]
+    one = batch(samples, ["C", "other", "A", "B", "C", "C", "C", "A"], ["0"] * 8)
+    found = measured(Replaced(request=Request(forget=(a, b), replace_with=(c,))), one)
+    assert {group: m.value for group, m in found.items()} == {"forget": 50, "A": 25, "B": 75}
+    each = measured(Replaced(request=Request(forget=(a, c), replace_with=(b, b))), one)
+    assert {group: m.value for group, m in each.items()} == {"forget": 25, "A": 25}
+
+
+def test_replaced_measures_nothing_where_no_judge_could_see_a_replacement():
+    a, other_kind = Concept(name="A", kind="theme"), Concept(name="0", kind="object")
+    assert measured(Replaced(request=Request(forget=(a,))), published()) == {}
+    assert measured(Replaced(request=Request(forget=(a,), replace_with=(other_kind,))), published()) == {}
 
 
 def test_groups_of_a_request():
@@ -240,4 +257,5 @@ def test_clip_score_refuses_what_is_no_cosine(cosines):
 def test_specs_are_valid():
     specs = list(vu_metrics())
     assert [problem for spec in specs for problem in spec.problems()] == []
-    assert [spec.name for spec in specs] == ["ua", "ua_recognised", "unrecognised", "ira", "cra", "clip_score"]
+    names = ["ua", "ua_recognised", "replaced", "unrecognised", "ira", "cra", "clip_score"]
+    assert [spec.name for spec in specs] == names

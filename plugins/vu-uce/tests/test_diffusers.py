@@ -18,7 +18,7 @@ def pipe(request):
 
 @pytest.fixture
 def model(pipe):
-    return pytest.importorskip("vu_diffusers.model").DiffusersModel.from_pipeline(pipe)
+    return pytest.importorskip("vu_diffusers.model").adopt(pipe)
 
 
 def pictures(model):

@@ -62,8 +62,32 @@ def load(
     )
 
 
+def adopt(found: Any, *, name: str = "pipeline") -> DiffusersModel:
+    """Return a model over a pipeline object in memory, which stays as it is.
+
+    Its modules are shared, wherever and in whatever dtype they are; it is sampled from without its
+    safety checker.
+
+    Args:
+        found: A diffusers pipeline of a supported family, without LoRA adapters loaded.
+        name: What messages and records call it.
+
+    Raises:
+        ModelError: It is of another family.
+
+    Example:
+        >>> from vu_core.testing.pipelines import build_pipeline
+        >>> adopt(build_pipeline()).dtype
+        'float32'
+    """
+    source = PipelineSource(found)
+    parameter = next(found.components[source.family.denoiser].parameters())
+    dtype = str(parameter.dtype).removeprefix("torch.")
+    return DiffusersModel(source, name=name, device=parameter.device.type, dtype=dtype)
+
+
 class DiffusersModel(Diffusing):
-    """A text-to-image pipeline of a U-Net family; made by `load` or `from_pipeline`.
+    """A text-to-image pipeline of a U-Net family; made by `load` or `adopt`.
 
     It offers `TensorSource`, `HasSites`, `Encodes`, `Denoises`, `Diffuses` and `Samples`. Reading tensors
     imports torch alone, encoding also transformers, and only the last three import diffusers.
@@ -97,25 +121,6 @@ class DiffusersModel(Diffusing):
         self._source = source
         self._modules: dict[str, torch.nn.Module] = {}
         self._tokenizers: dict[str, Any] = {}
-
-    @classmethod
-    def from_pipeline(cls, pipe: Any, *, name: str = "pipeline") -> DiffusersModel:
-        """Return a model over a pipeline object in memory, which stays as it is.
-
-        Its modules are shared, wherever and in whatever dtype they are; it is sampled from without its
-        safety checker.
-
-        Args:
-            pipe: A diffusers pipeline of a supported family, without LoRA adapters loaded.
-            name: What messages and records call it.
-
-        Raises:
-            ModelError: It is of another family.
-        """
-        source = PipelineSource(pipe)
-        parameter = next(pipe.components[source.family.denoiser].parameters())
-        dtype = str(parameter.dtype).removeprefix("torch.")
-        return cls(source, name=name, device=parameter.device.type, dtype=dtype)
 
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of the weights, configurations and vocabularies it is made of."""

@@ -15,6 +15,8 @@ def vu_models() -> Iterator[ModelSpec]:
         summary="Load a diffusers text-to-image pipeline (SD 1.x, SD 2.x, SDXL) from a folder or hub id.",
         target="vu_diffusers.model:load",
         marker="model_index.json",
+        adopts=("diffusers.pipelines.pipeline_utils.DiffusionPipeline",),
+        adopter="vu_diffusers.model:adopt",
         capabilities=("TensorSource", "HasSites", "Encodes", "Denoises", "Diffuses", "Samples"),
         family="text-to-image",
     )

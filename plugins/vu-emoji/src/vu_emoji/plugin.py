@@ -87,6 +87,20 @@ def vu_scorers() -> Iterator[ScorerSpec]:
         role="style",
     )
     yield ScorerSpec(
+        name="emoji-object-b",
+        summary="Say which object an emoji shows: a second judge, of another shape and from other seeds.",
+        target="vu_emoji.scorers:second_object_judge",
+        outputs="classes",
+        role="object",
+    )
+    yield ScorerSpec(
+        name="emoji-style-b",
+        summary="Say in which style an emoji is drawn: a second judge, of another shape and from other seeds.",
+        target="vu_emoji.scorers:second_style_judge",
+        outputs="classes",
+        role="style",
+    )
+    yield ScorerSpec(
         name="emoji-clip",
         summary="Compare an emoji with a prompt, by a small CLIP trained on the art.",
         target="vu_emoji.scorers:ClipJudge",

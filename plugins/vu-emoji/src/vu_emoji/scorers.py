@@ -25,7 +25,7 @@ class Judge:
     """Which concept of one kind a picture shows, or ``"other"``.
 
     Args:
-        kind: ``"object"`` or ``"style"``.
+        name: One of ``vu_emoji.judges.JUDGES``.
         device: Where it computes.
         folder: Where the judges are; the shipped ones when None.
 
@@ -33,11 +33,11 @@ class Judge:
         PluginError: The judge's files are missing.
     """
 
-    def __init__(self, kind: str, *, device: str = "cpu", folder: Path | None = None) -> None:
+    def __init__(self, name: str, *, device: str = "cpu", folder: Path | None = None) -> None:
         folder = folder or judge_folder()
-        self.name = f"emoji-{kind}"
-        self.version = _version(folder / f"{kind}.safetensors")
-        self._network = load_judge(kind, folder).to(device)
+        self.name = f"emoji-{name}"
+        self.version = _version(folder / f"{name}.safetensors")
+        self._network = load_judge(name, folder).to(device)
         self._device = device
 
     def score(self, images: torch.Tensor, prompts: Sequence[str]) -> Classes:
@@ -54,6 +54,16 @@ def object_judge(*, device: str = "cpu") -> Judge:
 def style_judge(*, device: str = "cpu") -> Judge:
     """Return the judge of styles."""
     return Judge("style", device=device)
+
+
+def second_object_judge(*, device: str = "cpu") -> Judge:
+    """Return the second judge of objects."""
+    return Judge("object-b", device=device)
+
+
+def second_style_judge(*, device: str = "cpu") -> Judge:
+    """Return the second judge of styles."""
+    return Judge("style-b", device=device)
 
 
 class ClipJudge:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar
 
-from vu_core import Batch, Classes, ComputeError, Sample
+from vu_core import Batch, Classes, ComputeError, Concept, Measurement, Sample
 from vu_core.interfaces import OTHER
 from vu_core.types import FORGET
 from vu_metrics_image.grouped import GroupedMean
@@ -90,6 +91,36 @@ class RecognisedUnlearningAccuracy(UnlearningAccuracy):
     def gone(self, asked: str, seen: str) -> bool:
         """Return whether ``seen`` is a listed concept other than ``asked``."""
         return seen not in (asked, OTHER)
+
+
+class Replaced(UnlearningAccuracy):
+    """Share of the forgotten concept's pictures that are recognised as what the request puts in its place.
+
+    Measures nothing when the request names no replacement.
+    """
+
+    counted: ClassVar[str] = "asks for a concept that is replaced by another of its kind"
+
+    def forgotten(self, sample: Sample) -> list[Concept]:
+        """Return the forgotten concepts that ``sample`` asks for and that another of their kind replaces."""
+        return [concept for concept in super().forgotten(sample) if concept in self._wanted]
+
+    def gone(self, asked: str, seen: str) -> bool:
+        """Return whether ``seen`` is what replaces ``asked``."""
+        return any(concept.name == asked and seen == wanted for concept, wanted in self._wanted.items())
+
+    def compute(self) -> list[Measurement]:
+        """Return one measurement a group; none when the request names no replacement.
+
+        Raises:
+            ComputeError: No sample was given, or a value is not finite.
+        """
+        return super().compute() if self._wanted else []
+
+    @cached_property
+    def _wanted(self) -> dict[Concept, str]:
+        pairs = ((concept, self.request.replacement(i)) for i, concept in enumerate(self.request.forget))
+        return {concept: other.name for concept, other in pairs if other and other.kind == concept.kind}
 
 
 class Unrecognised(ClassifierMean):

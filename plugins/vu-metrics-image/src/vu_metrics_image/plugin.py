@@ -31,6 +31,13 @@ METRICS = (
         ideal=100.0,
     ),
     _share(
+        name="replaced",
+        summary="Pictures of the forgotten concept that show what the request puts in its place.",
+        target="vu_metrics_image.classification:Replaced",
+        direction="up",
+        ideal=100.0,
+    ),
+    _share(
         name="unrecognised",
         summary="Pictures in which nothing is recognisable: destroying is not forgetting.",
         target="vu_metrics_image.classification:Unrecognised",

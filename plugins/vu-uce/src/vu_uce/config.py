@@ -58,7 +58,12 @@ class UceConfig:
     )
     erase_scale: float = field(
         default=1.0,
-        metadata={"help": "Weight of each edited token state; 0 changes nothing.", "ge": 0.0, "symbol": "s"},
+        metadata={
+            "help": "Weight of each edited token state; 0 changes nothing.",
+            "ge": 0.0,
+            "identity": 0.0,
+            "symbol": "s",
+        },
     )
     preserve_scale: float | None = field(
         default=None,
@@ -81,7 +86,8 @@ class UceConfig:
         },
     )
     strength: float = field(
-        default=1.0, metadata={"help": "Factor on the whole change; 0 is the identity, 1 the solution.", "ge": 0.0}
+        default=1.0,
+        metadata={"help": "Factor on the whole change; 0 is the identity, 1 the solution.", "ge": 0.0, "identity": 0.0},
     )
     attributes: tuple[str, ...] = field(
         default=(), metadata={"help": "debias only: texts of the attributes to balance, such as 'male' and 'female'."}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 import torch
@@ -43,9 +42,9 @@ class Uce:
         texts = texts_of(request, data, config)
         sites = edited_sites(model, config)
         _warn_of_identities(texts, config, ctx)
-        info = _info(request, texts, config)
+        info = _info(texts, config)
         if config.strength == 0 or config.erase_scale == 0:
-            return Edit.lora({}, unlearner="uce", info=info)
+            return Edit.lora({}, info=info)
         with torch.no_grad():
             systems = build_systems(model, sites, texts, config, ctx)
             scale = preserve_scale(config, texts.preserved)
@@ -134,9 +133,9 @@ def _edit(
             a, b = change.low_rank(weight[:, columns])
             factors[name_of(site)] = _with_columns(weight.new_zeros(len(a), site.shape[1]), columns, a), b
     if not low_rank:
-        return Edit.dense(replacements, base=base, unlearner="uce", info=info)
+        return Edit.dense(replacements, base=base, info=info)
     ranks = {stream: change.rank for stream, change in changes.items()}
-    return Edit.lora(factors, base=base, unlearner="uce", info={**info, "ranks": ranks})
+    return Edit.lora(factors, base=base, info={**info, "ranks": ranks})
 
 
 def low_rank_is_smaller(sites: Sequence[Site], changes: Mapping[str, LayerChange]) -> bool:
@@ -177,11 +176,8 @@ def _warn_of_identities(texts: Texts, config: UceConfig, ctx: RunContext) -> Non
             ctx.warnings.append(f"uce: '{item.prompt}' is replaced by itself, which changes nothing")
 
 
-def _info(request: Request, texts: Texts, config: UceConfig) -> dict[str, Any]:
-    options = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
+def _info(texts: Texts, config: UceConfig) -> dict[str, Any]:
     return {
-        "forget": [concept.name for concept in request.forget],
-        "options": options,
         "edited": [[item.prompt, list(item.guides), count] for item, count in texts.edited.items()],
         "preserved": [[prompt, count] for prompt, count in texts.preserved.items()],
         "preserve_scale": preserve_scale(config, texts.preserved),

@@ -66,6 +66,8 @@ def vu_models():
         summary="Loads folders with a toy.json.",
         target="vu_toy_work:load",
         marker="toy.json",
+        adopts=("vu_toy_work.Painting",),
+        adopter="vu_toy_work:adopt",
         capabilities=CAPABILITIES,
     )
     yield ModelSpec(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -16,26 +15,34 @@ ANIMALS = ("cat", "dog", "fox", "bear", "frog")
 PARAMETER = "paint.table.weight"
 
 
+class Painting(nn.ModuleDict):
+    """The toy's pipeline: what a user holds in memory."""
+
+    def __init__(self, colours):
+        super().__init__({"table": nn.Linear(5, 3, bias=False)})
+        self.table.weight.data = colours.clone()
+
+
 class ToyModel:
     family = "text-to-image"
     revision = None
 
-    def __init__(self, folder, device, dtype):
-        self.name, self.folder, self.device, self.dtype = str(folder), Path(folder), device, dtype
-        self._paint = nn.ModuleDict({"table": nn.Linear(5, 3, bias=False)})
-        self._paint.table.weight.data = self.tensor("paint", "table.weight").clone()
+    def __init__(self, painting, *, name, folder=None, device="cpu", dtype="float32"):
+        self._painting, self.name, self.folder, self.device, self.dtype = painting, name, folder, device, dtype
 
     def tensor_names(self, component):
         return ["table.weight"]
 
     def tensor(self, component, name):
+        if self.folder is None:
+            return self._painting.table.weight.detach().clone()
         return load_file(self.folder / component / "model.safetensors")[name]
 
     def component(self, name):
-        return self._paint
+        return self._painting
 
     def fingerprint(self):
-        return hashlib.sha256((self.folder / "paint" / "model.safetensors").read_bytes()).hexdigest()
+        return tensor_sha256(self.tensor("paint", "table.weight"))
 
     def default_settings(self):
         return SamplerSettings(steps=1, guidance_scale=1.0, height=8, width=8)
@@ -47,12 +54,17 @@ class ToyModel:
         for prompt, seed in zip(prompts, seeds, strict=True):
             row = next(i for i, animal in enumerate(ANIMALS) if animal in prompt)
             noise = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(seed)) * 4
-            colour = self._paint.table.weight.detach()[:, row].view(3, 1, 1)
+            colour = self._painting.table.weight.detach()[:, row].view(3, 1, 1)
             yield (colour + noise).clamp(0, 255).to(torch.uint8)
 
 
 def load(source, *, device, dtype, download, revision):
-    return ToyModel(source, device, dtype)
+    colours = load_file(Path(source) / "paint" / "model.safetensors")["table.weight"]
+    return ToyModel(Painting(colours), name=source, folder=Path(source), device=device, dtype=dtype)
+
+
+def adopt(found, *, name):
+    return ToyModel(found, name=name)
 
 
 class ToyDataset:
@@ -81,10 +93,12 @@ class Repaint:
             columns.append(nn.functional.one_hot(torch.tensor(forgotten), 5).float())
             changes.append(config.strength * (table[:, kept] - table[:, forgotten]))
             ctx.log(i, {"strength": config.strength})
+        if config.strength == 0:
+            ctx.warnings.append("repaint: a strength of 0 changes nothing")
         a, b = torch.stack(columns), torch.stack(changes, dim=1)
         if config.dense:
-            return Edit.dense({PARAMETER: table + b @ a}, base=base, unlearner="repaint")
-        return Edit.lora({PARAMETER: (a, b)}, base=base, unlearner="repaint")
+            return Edit.dense({PARAMETER: table + b @ a}, base=base)
+        return Edit.lora({PARAMETER: (a, b)}, base=base, info={"repainted": len(columns)})
 
 
 class Crash:
@@ -123,6 +137,8 @@ class Hit:
     def compute(self):
         for group in ("forget", "retain"):
             found = {id: value for id, (its_group, value) in self._values.items() if its_group == group}
+            if not found:
+                continue
             yield Measurement(
                 group=group,
                 value=sum(found.values()) / len(found),

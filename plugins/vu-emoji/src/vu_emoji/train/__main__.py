@@ -14,8 +14,11 @@ import torch
 
 from vu_emoji.catalogue import load_catalogue
 from vu_emoji.train.settings import (
+    FIRST_JUDGES,
+    SECOND_JUDGES,
     ClipSettings,
     DecoderSettings,
+    JudgePoolSettings,
     JudgeSettings,
     PoolSettings,
     TextSettings,
@@ -26,7 +29,6 @@ from vu_emoji.train.settings import (
 
 if TYPE_CHECKING:
     from vu_emoji.train.latents import LatentPool
-    from vu_emoji.train.negatives import JudgePool
     from vu_emoji.train.pool import Pool
 
 log = logging.getLogger("vu_emoji.train")
@@ -120,45 +122,39 @@ def stage_decoder(work: Workspace, args: argparse.Namespace) -> None:
     )
 
 
-def judge_pool(work: Workspace, settings: JudgeSettings, part: str) -> JudgePool:
-    """Returns the judges' ``train`` or ``validation`` images; they share no other concept."""
-    from vu_emoji.train.negatives import compose_judge_pool
+def train_judges(work: Workspace, args: argparse.Namespace, judges: dict[str, JudgeSettings]) -> None:
+    """Trains judges one after the other and writes them to the assets."""
+    from vu_emoji.judges import judge_folder
+    from vu_emoji.train.judge_pool import load_judge_pool
+    from vu_emoji.train.judging import train_judge
 
-    train = part == "train"
-    return compose_judge_pool(
-        load_catalogue(),
-        work.root / "negatives",
-        work.root / f"judge-{part}.safetensors",
-        seed=settings.seed + (not train),
-        copies=settings.copies if train else 10,
-        negative_copies=settings.negative_copies if train else 4,
-        validation=not train,
-    )
+    catalogue = load_catalogue()
+    for name, judge in judges.items():
+        training = JudgePoolSettings(seed=judge.pool)
+        fitting = JudgePoolSettings(seed=judge.pool + 1, part="fit", copies=10, unfinished_copies=1)
+        pool, held = (load_judge_pool(catalogue, work.negatives, part, work.root) for part in (training, fitting))
+        train_judge(
+            catalogue, name, pool, held, with_steps(judge, args), work.checkpoint(f"judge-{name}"), judge_folder()
+        )
 
 
 def stage_judges(work: Workspace, args: argparse.Namespace) -> None:
-    """Trains the object and the style classifier and writes them to the assets."""
-    from vu_emoji.judges import judge_folder
-    from vu_emoji.train.judging import Kind, train_judge
+    """Trains the classifiers of objects and styles; draws from the exported pipeline what shows nothing."""
+    train_judges(work, args, FIRST_JUDGES)
 
-    catalogue = load_catalogue()
-    settings = with_steps(JudgeSettings(), args)
-    pool, validation = (judge_pool(work, settings, part) for part in ("train", "validation"))
-    style = settings if args.steps else replace(settings, steps=settings.style_steps)
-    budgets: dict[Kind, JudgeSettings] = {"object": settings, "style": style}
-    for kind, own in budgets.items():
-        path = work.checkpoint(f"judge-{kind}")
-        train_judge(catalogue, kind, pool, validation, own, path, judge_folder())
+
+def stage_second_judges(work: Workspace, args: argparse.Namespace) -> None:
+    """Trains classifiers of another shape, from other seeds and on other pictures."""
+    train_judges(work, args, SECOND_JUDGES)
 
 
 def stage_clip(work: Workspace, args: argparse.Namespace) -> None:
     """Trains the judge CLIP, from another seed and on other images than the pipeline's text half."""
     from vu_emoji.judges import judge_folder
+    from vu_emoji.probes import degrade
     from vu_emoji.train.export import export_clip
-    from vu_emoji.train.files import write_json
-    from vu_emoji.train.negatives import degrade
     from vu_emoji.train.pool import compose_pool
-    from vu_emoji.train.text import train_clip, zero_shot
+    from vu_emoji.train.text import train_clip
 
     catalogue = load_catalogue()
     settings = with_steps(ClipSettings(), args)
@@ -173,11 +169,6 @@ def stage_clip(work: Workspace, args: argparse.Namespace) -> None:
         augment=lambda images, generator: degrade(images * 0.5 + 0.5, generator) * 2 - 1,
     )
     export_clip(folder, judge_folder() / "clip")
-    fresh = compose_pool(catalogue, replace(placed, plain=5, coloured=5, seed=8), "all")
-    images = fresh.images.float() / 255
-    report = zero_shot(catalogue, judge_folder() / "clip", images, fresh.objects, fresh.styles)
-    write_json(judge_folder() / "clip" / "validation.json", report)
-    log.info("judge CLIP, nearest caption: %s", report)
 
 
 def stage_export(work: Workspace, args: argparse.Namespace) -> None:
@@ -190,11 +181,12 @@ def stage_export(work: Workspace, args: argparse.Namespace) -> None:
 
 
 def stage_evaluate(work: Workspace, args: argparse.Namespace) -> None:
-    """Samples every cell from the shipped pipeline and judges the images."""
-    from vu_emoji.evaluate import evaluate, write_report
+    """Samples every cell from the shipped pipeline, judges the images and tries the judges."""
+    from vu_emoji.evaluate import Settings, evaluate, write_report
 
-    report, images = evaluate(load_catalogue())
-    write_report(report, images, load_catalogue(), work.root / "evaluation")
+    catalogue = load_catalogue()
+    report, images = evaluate(catalogue, Settings(), negatives=work.negatives)
+    write_report(report, images, catalogue, work.root / "evaluation")
 
 
 def with_steps(settings: Settings, args: argparse.Namespace) -> Settings:
@@ -211,9 +203,10 @@ STAGES = {
     "unet": stage_unet,
     "finish": stage_finish,
     "decoder": stage_decoder,
-    "judges": stage_judges,
     "clip": stage_clip,
     "export": stage_export,
+    "judges": stage_judges,
+    "second-judges": stage_second_judges,
     "evaluate": stage_evaluate,
 }
 

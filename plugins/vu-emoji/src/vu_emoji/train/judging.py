@@ -1,27 +1,25 @@
-"""Training, calibration and own error of the judges."""
+"""Training and calibration of the judges."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from vu_core.statistics import wilson
 from vu_emoji.catalogue import Catalogue
-from vu_emoji.judges import OTHER, EmojiClassifier
+from vu_emoji.judges import OTHER, EmojiClassifier, Kind
+from vu_emoji.probes import degrade, nonsense
 from vu_emoji.train.files import Checkpoint, save_tensors, write_json
+from vu_emoji.train.judge_pool import JudgePool
 from vu_emoji.train.loop import Progress, resumable
-from vu_emoji.train.negatives import JudgePool, degrade, nonsense
 from vu_emoji.train.optimizers import build_optimizer
 from vu_emoji.train.settings import JudgeSettings
 
 log = logging.getLogger(__name__)
-
-Kind = Literal["object", "style"]
 
 
 def judge_classes(catalogue: Catalogue, kind: Kind) -> tuple[str, ...]:
@@ -30,42 +28,51 @@ def judge_classes(catalogue: Catalogue, kind: Kind) -> tuple[str, ...]:
     return (*names, OTHER)
 
 
-def draw_batch(
-    pool: JudgePool, kind: Kind, size: int, other: int, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns degraded images in [0, 1] and their classes; one in eight shows nothing."""
-    labels = pool.objects if kind == "object" else pool.styles
-    rows = torch.randint(len(labels), (size,), generator=generator)
-    images, classes = pool.images[rows].float().div_(255), labels[rows]
+def draw_batch(pool: JudgePool, kind: Kind, size: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns degraded images in [0, 1] and their classes; one in four shows nothing.
+
+    Half of those are nonsense and half the pipeline's unfinished pictures.
+    """
     empty = size // 8
-    images[:empty] = nonsense(images[:empty], generator)
-    classes = classes.clone()
-    classes[:empty] = other
+    drawn = torch.randint(len(pool.drawings), (size - empty,), generator=generator)
+    begun = torch.randint(len(pool.unfinished), (empty,), generator=generator)
+    images = torch.cat([pool.drawings.images[drawn], pool.unfinished.images[begun]]).float().div_(255)
+    classes = torch.cat([pool.drawings.labels(kind)[drawn], pool.unfinished.labels(kind)[begun]])
+    images[:empty], _ = nonsense(images[:empty], generator)
+    classes[:empty] = classes[-1]
     return degrade(images, generator), classes
 
 
 def train_judge(
     catalogue: Catalogue,
-    kind: Kind,
+    name: str,
     pool: JudgePool,
-    validation: JudgePool,
+    fitting: JudgePool,
     settings: JudgeSettings,
     checkpoint_path: Path,
     folder: Path,
 ) -> dict[str, Any]:
-    """Trains one judge, writes its weights and notes, and returns the notes."""
-    classes = judge_classes(catalogue, kind)
-    seed = settings.seed + (kind == "style")
-    torch.manual_seed(seed)
-    judge = EmojiClassifier(classes, settings.width)
+    """Trains one judge, fits its temperature, writes its weights and notes, and returns the notes.
+
+    Args:
+        catalogue: the judge's classes.
+        name: of its files.
+        pool: what it is trained on.
+        fitting: what its temperature is fitted on.
+        settings: of the network and its training.
+        checkpoint_path: where a broken run resumes from.
+        folder: where weights and notes go.
+    """
+    classes = judge_classes(catalogue, settings.kind)
+    torch.manual_seed(settings.seed)
+    judge = EmojiClassifier(classes, settings.network, settings.width, glances=settings.glances)
     optimizer = build_optimizer(judge, "muon", settings.learning_rate, settings.weight_decay, outer=("stem", "head"))
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(settings.seed)
     checkpoint = Checkpoint(checkpoint_path, {"model": judge}, optimizer)
-    progress = Progress(f"{kind} judge", every=50)
+    progress = Progress(f"judge {name}", every=50)
     judge.train()
-    steps = resumable(kind, checkpoint, generator, settings.steps, settings.learning_rate)
-    for step in steps:
-        images, labels = draw_batch(pool, kind, settings.batch, len(classes) - 1, generator)
+    for step in resumable(name, checkpoint, generator, settings.steps, settings.learning_rate):
+        images, labels = draw_batch(pool, settings.kind, settings.batch, generator)
         logits = judge(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=0.05)
         optimizer.zero_grad()
@@ -75,70 +82,47 @@ def train_judge(
         right = (logits.argmax(1) == labels).float().mean().item()
         progress.add(step, settings.batch, loss=loss.item(), accuracy=right)
     judge.eval()
-    judge.temperature, error = calibrate(judge, validation, kind, len(catalogue.objects))
+    temperature = fit_temperature(catalogue, judge, settings.kind, fitting, settings.fit_batches)
     notes = {
         "schema": 1,
-        "kind": kind,
+        "kind": settings.kind,
         "classes": list(classes),
+        "network": settings.network,
         "width": settings.width,
-        "temperature": round(judge.temperature, 4),
-        "validation": error,
+        "glances": settings.glances,
+        "temperature": round(temperature, 4),
+        "training": {"steps": settings.steps, "batch": settings.batch, "seed": settings.seed, "pool": settings.pool},
     }
     weights = {k: v.half() if v.is_floating_point() else v for k, v in judge.state_dict().items()}
-    save_tensors(folder / f"{kind}.safetensors", weights)
-    write_json(folder / f"{kind}.json", notes)
-    log.info("%s judge: %s", kind, error)
+    save_tensors(folder / f"{name}.safetensors", weights)
+    write_json(folder / f"{name}.json", notes)
+    log.info("judge %s: temperature %.3f", name, notes["temperature"])
     return notes
 
 
 @torch.no_grad()
-def calibrate(judge: EmojiClassifier, validation: JudgePool, kind: Kind, outsider: int) -> tuple[float, dict[str, Any]]:
-    """Returns the temperature with the least log loss, and the judge's own error.
+def fit_temperature(catalogue: Catalogue, judge: EmojiClassifier, kind: Kind, pool: JudgePool, batches: int) -> float:
+    """Returns the temperature with the least log loss on batches made as in training.
 
-    The images are new placements of the art, drawings of concepts never seen in training, and
-    nonsense, all degraded as in training.
+    The judge of styles is asked of no drawings but the catalogue's: it does not know another object's style.
 
     Args:
-        judge: the trained judge.
-        validation: new placements, and drawings of concepts outside the catalogue.
-        kind: which labels to use.
-        outsider: the number that stands for "other" among ``validation.objects``.
+        catalogue: the cells.
+        judge: the trained judge; its temperature is left at 1.
+        kind: what it judges.
+        pool: pictures that it was not trained on.
+        batches: of 128, to fit on.
     """
     generator = torch.Generator().manual_seed(99)
-    clean = validation.images.float().div(255)
-    empty = nonsense(clean[: len(clean) // 8], generator)
-    labels = validation.objects if kind == "object" else validation.styles
-    labels = torch.cat([labels, torch.full((len(empty),), len(judge.classes) - 1)])
     judge.temperature = 1.0
-    images = torch.cat([clean, empty])
-    logits = torch.cat([judge(degrade(part, generator)) for part in torch.split(images, 128)])
-    grid = torch.linspace(0.2, 2.0, 37)
-    losses = [F.cross_entropy(logits / t, labels).item() for t in grid]
-    temperature = float(grid[losses.index(min(losses))])
-    confidence, guess = (logits / temperature).softmax(1).max(1)
-    right = guess == labels
-    # 0: our art, 1: other concepts, 2: nonsense.
-    source = torch.cat([(validation.objects == outsider).long(), torch.full((len(empty),), 2)])
-    report: dict[str, Any] = {"expected_calibration_error": round(calibration_error(confidence, right), 4)}
-    for number, name in enumerate(("art", "other_concepts", "nonsense")):
-        part = right[source == number]
-        hits, n = int(part.sum()), len(part)
-        interval = wilson(hits, n)
-        report[name] = {
-            "n": n,
-            "accuracy": round(hits / n, 4),
-            "interval": [round(interval.low, 4), round(interval.high, 4)],
-        }
-    return temperature, report
-
-
-def calibration_error(confidence: torch.Tensor, right: torch.Tensor, bins: int = 10) -> float:
-    """Returns the expected calibration error over equal bins of confidence."""
-    total = 0.0
-    places = (confidence * bins).long().clamp(max=bins - 1)
-    for k in range(bins):
-        mask = places == k
-        if mask.any():
-            gap = confidence[mask].mean() - right[mask].float().mean()
-            total += float(gap.abs() * mask.sum())
-    return total / len(confidence)
+    if kind == "style":
+        known = pool.drawings.objects < len(catalogue.objects)
+        pool = JudgePool(pool.drawings.where(known), pool.unfinished)
+    logits, labels = [], []
+    for _ in range(batches):
+        images, classes = draw_batch(pool, kind, 128, generator)
+        logits.append(judge(images))
+        labels.append(classes)
+    grid = torch.linspace(0.2, 2.0, 73)
+    losses = [F.cross_entropy(torch.cat(logits) / t, torch.cat(labels)).item() for t in grid]
+    return float(grid[losses.index(min(losses))])

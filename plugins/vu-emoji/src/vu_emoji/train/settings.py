@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vu_emoji.art import PlacementRange
+from vu_emoji.judges import Kind
+from vu_emoji.probes import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,18 +105,42 @@ class UnetSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeSettings:
-    """The object and style classifiers."""
+class JudgePoolSettings:
+    """How many pictures of each drawing, and unfinished samples of each cell, a judge is trained on."""
 
+    seed: int
+    part: Part = "train"
+    copies: int = 100
+    other_copies: int = 6
+    unfinished_copies: int = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeSettings:
+    """One judge; ``pool`` is the seed of its pictures, ``seed`` of its weights and of everything drawn in training."""
+
+    kind: Kind
+    network: str = "residual"
     width: int = 24
+    glances: bool = False
     batch: int = 64
-    steps: int = 700
-    style_steps: int = 1500
+    steps: int
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
-    copies: int = 100
-    negative_copies: int = 6
-    seed: int = 11
+    fit_batches: int = 40
+    seed: int
+    pool: int
+
+
+FIRST_JUDGES = {
+    "object": JudgeSettings(kind="object", steps=900, seed=11, pool=11),
+    "style": JudgeSettings(kind="style", steps=1500, seed=12, pool=11),
+}
+_SECOND = JudgeSettings(kind="object", network="depthwise", width=32, glances=True, steps=3000, seed=31, pool=31)
+SECOND_JUDGES = {
+    "object-b": _SECOND,
+    "style-b": replace(_SECOND, kind="style", steps=4600, seed=32),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +164,11 @@ class Workspace:
     def pool(self) -> Path:
         """The composed training images."""
         return self.root / "pool.safetensors"
+
+    @property
+    def negatives(self) -> Path:
+        """Drawings of other concepts than the catalogue's."""
+        return self.root / "negatives"
 
     @property
     def latents(self) -> Path:

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from vu_core.statistics import wilson
 from vu_emoji.catalogue import Caption, Catalogue
 from vu_emoji.train.files import Checkpoint
 from vu_emoji.train.loop import Progress, resumable
@@ -149,38 +148,3 @@ def pool_facts(catalogue: Catalogue, pool: Pool, row: int) -> tuple[str, str, st
         catalogue.style_names[int(pool.styles[row])],
         catalogue.background_names[int(pool.backgrounds[row])],
     )
-
-
-@torch.no_grad()
-def zero_shot(
-    catalogue: Catalogue, folder: Path, images: torch.Tensor, objects: torch.Tensor, styles: torch.Tensor
-) -> dict[str, Any]:
-    """Returns how often the nearest of the bare captions is the right one: a CLIP's own error.
-
-    Args:
-        catalogue: whose names are the captions.
-        folder: a CLIPModel with its tokenizer.
-        images: float32 (N, 3, 64, 64) in [0, 1].
-        objects: int64 (N,), places in ``catalogue.object_names``.
-        styles: int64 (N,), places in ``catalogue.style_names``.
-    """
-    from transformers import CLIPModel, CLIPTokenizer
-
-    model = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(folder)
-    report = {}
-    for kind, names, labels in (
-        ("object", catalogue.object_names, objects),
-        ("style", catalogue.style_names, styles),
-    ):
-        stated = [(name, None) if kind == "object" else (None, name) for name in names]
-        ids = tokenize(tokenizer, [catalogue.caption(*facts) for facts in stated])
-        parts = [model(input_ids=ids, pixel_values=x * 2 - 1).logits_per_image for x in torch.split(images, 128)]
-        right = torch.cat(parts).argmax(1) == labels
-        interval = wilson(int(right.sum()), len(right))
-        report[kind] = {
-            "n": len(right),
-            "accuracy": round(right.float().mean().item(), 4),
-            "interval": [round(interval.low, 4), round(interval.high, 4)],
-        }
-    return report

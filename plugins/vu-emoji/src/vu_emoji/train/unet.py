@@ -79,7 +79,7 @@ def velocity_loss(
         generator: of the noise.
         gamma: cap of the signal-to-noise ratio.
     """
-    noise = torch.randn(latents.shape, generator=generator)
+    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
     level = alphas[times].view(-1, 1, 1, 1)
     signal_part, noise_part = level.sqrt(), (1 - level).sqrt()
     noisy = signal_part * latents + noise_part * noise

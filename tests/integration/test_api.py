@@ -1,0 +1,255 @@
+"""The Python API on the toy plugin's model: the same edits, numbers and errors as the command line's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import vu_core as vu
+from vu_core.errors import ConfigError, EditError, ModelError, RequestError, VuError
+from vu_core.types import Concept
+
+QUICK = "toy-quick@1"
+
+
+@pytest.fixture(autouse=True)
+def world(install_fakes, monkeypatch, tmp_path):
+    install_fakes("toy")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VU_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def model():
+    return vu.load_model("toy", device="cpu")
+
+
+@pytest.fixture
+def painting(model):
+    from vu_toy_work import Painting
+
+    return Painting(model.tensor("paint", "table.weight"))
+
+
+def run(vu_command, *arguments):
+    result = vu_command("run", "repaint", "--forget", "cat", "--device", "cpu", *arguments)
+    assert result.exit_code == 0, result.output
+    return json.loads(Path("runs/repaint-cat/record.json").read_text())
+
+
+def cached():
+    return {path.name for path in Path("cache").rglob("*.png")}
+
+
+def test_edit_and_numbers_are_those_of_the_command_and_pictures_are_drawn_once(vu, model):
+    import vu_core
+
+    record = run(vu, "--quick")
+    drawn = cached()
+    edit = vu_core.unlearn("repaint", model, forget="cat")
+    result = vu_core.evaluate(model, edit, protocol=QUICK)
+    assert edit.sha256() == record["edit"]["sha256"]
+    assert edit.info == vu_core.read_edit("runs/repaint-cat").info == record["edit"]["info"]
+    assert json.loads(json.dumps([vars(found) | {"interval": None} for found in result.results], default=vars)) == [
+        found | {"interval": None} for found in record["results"]
+    ]
+    assert [r.interval and vars(r.interval) for r in result.results] == [r["interval"] for r in record["results"]]
+    assert cached() == drawn and not result.errors
+
+
+def test_the_edit_says_what_was_asked_of_whom(model):
+    edit = vu.unlearn("repaint", model, forget="cat", replace_with="dog", seed=7, dense=True)
+    cat, dog = ({"name": name, "kind": "object", "text": name} for name in ("cat", "dog"))
+    assert edit.unlearner == "repaint"
+    assert edit.info == {
+        "plugin": "vu-toy 1.0",
+        "preset": "default",
+        "config": {"strength": 0.75, "dense": True},
+        "seed": 7,
+        "request": {"forget": [cat], "retain": [], "replace_with": [dog]},
+    }
+    low_rank = vu.unlearn("repaint", model, forget="cat", preset="none", strength=1.0)
+    assert (low_rank.info["preset"], low_rank.info["config"]["strength"]) == ("none", 1.0)
+    assert low_rank.info["repainted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        ({"forget": "cta"}, ("repaint", "--forget", "cta")),
+        ({"forget": "cat", "retain": "cat"}, ("repaint", "--forget", "cat", "--retain", "cat")),
+        ({"forget": "cat", "strength": "7"}, ("repaint", "--forget", "cat", "-o", "strength=7")),
+        ({"forget": "cat", "strenght": "1"}, ("repaint", "--forget", "cat", "-o", "strenght=1")),
+        ({"forget": "cat", "preset": "fast"}, ("repaint", "--forget", "cat", "--preset", "fast")),
+        ({"forget": "cat", "dataset": "toys"}, ("repaint", "--forget", "cat", "--dataset", "toys")),
+        ({"forget": ()}, ("repaint",)),
+        ({"forget": "cat", "unlearner": "repiant"}, ("repiant", "--forget", "cat")),
+        ({"forget": "cat", "unlearner": "needy"}, ("needy", "--forget", "cat")),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_errors_are_those_of_the_command(vu, model, arguments, command):
+    import vu_core
+
+    told = vu("run", *command, "--dry-run")
+    with pytest.raises(VuError) as caught:
+        vu_core.unlearn(**{"unlearner": "repaint", "model": model, **arguments})
+    assert told.exit_code == 2 and told.stderr == f"vu: {caught.value}\n"
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"seed": "one"}, {"preset": 3}, {"dataset": None}])
+def test_a_value_of_the_wrong_kind_is_named(model, wrong):
+    with pytest.raises(ConfigError, match=f"in vu.unlearn: option '{next(iter(wrong))}' cannot be"):
+        vu.unlearn("repaint", model, forget="cat", **wrong)
+
+
+def test_concepts_are_one_text_several_or_objects(model):
+    by_text = vu.unlearn("repaint", model, forget=["cat", "object:dog"], retain=["fox"])
+    by_object = vu.unlearn("repaint", model, forget=(Concept(name=name) for name in ("cat", "dog")), retain=["fox"])
+    assert by_text.sha256() == by_object.sha256() and by_text.info == by_object.info
+    with pytest.raises(RequestError, match="the dataset has no concept 'cat, dog'"):
+        vu.unlearn("repaint", model, forget="cat, dog")
+
+
+def test_what_an_unlearner_warns_of_is_a_warning_where_it_was_called(model):
+    with pytest.warns(UserWarning, match="a strength of 0 changes nothing") as caught:
+        vu.unlearn("repaint", model, forget="cat", strength=0)
+    assert caught[0].filename == __file__
+
+
+def test_an_edit_that_is_not_finite_is_refused_and_other_faults_pass(model):
+    with pytest.raises(VuError, match="NaN or infinity"):
+        vu.unlearn("poison", model, forget="cat")
+    with pytest.raises(RuntimeError, match="the unlearner broke"):
+        vu.unlearn("crash", model, forget="cat")
+
+
+def test_a_read_edit_is_evaluated_without_being_told_what_it_forgot(model):
+    edit = vu.unlearn("repaint", model, forget="dog")
+    vu.write_edit(edit, "dog.safetensors")
+    again = vu.read_edit("dog.safetensors")
+    told, read = (vu.evaluate(model, found, protocol=QUICK) for found in (edit, again))
+    assert read.forget == ("dog",) and read.results == told.results
+    assert (read["hit", "forget"].before, read["hit", "forget"].after) == (100.0, 0.0)
+
+
+def test_what_counts_as_forgotten_can_be_said(model):
+    edit = vu.unlearn("repaint", model, forget="dog")
+    other = vu.evaluate(model, edit, protocol=QUICK, forget="cat")
+    assert other.forget == ("cat",) and other["hit", "forget"].after == 100.0
+    unsigned = vu.Edit.lora({name: factors(edit) for name in edit.parameters()}, base=edit.base)
+    with pytest.raises(EditError, match=r"does not say what it was asked to forget. Say it, as in forget='cat'"):
+        vu.evaluate(model, unsigned, protocol=QUICK)
+    assert vu.evaluate(model, unsigned, protocol=QUICK, forget="dog")["hit", "forget"].after == 0.0
+
+
+def factors(edit):
+    a, b = (edit.tensors[f"paint.table.lora_{side}.weight"] for side in "AB")
+    return a, b
+
+
+def test_a_model_alone_is_measured_as_it_is(model):
+    alone = vu.evaluate(model, protocol=QUICK)
+    assert alone.forget == () and [r.group for r in alone.results] == ["retain"]
+    assert (alone["hit", "retain"].before, alone["hit", "retain"].after, alone["hit", "retain"].n) == (100, None, 5)
+    asked = vu.evaluate(model, protocol=QUICK, forget="cat")
+    assert {r.group: r.n for r in asked.results} == {"forget": 1, "retain": 4}
+    assert len(cached()) == 5
+
+
+def test_protocol_and_metrics_are_the_models_own_unless_named(model):
+    result = vu.evaluate(model, forget="cat", metrics="hit")
+    assert result.protocol == "toy@1" and result["hit", "retain"].n == 48
+    failed = vu.evaluate(model, protocol=QUICK, forget="cat", metrics=["hit", "fault"])
+    assert {r.metric for r in failed.results} == {"hit"} and "the metric broke" in failed.errors[0]
+    assert "error: metric 'fault'" in str(failed)
+
+
+def test_pictures_are_kept_where_asked_and_nowhere_else(model, tmp_path, monkeypatch):
+    import tempfile
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    edit = vu.unlearn("repaint", model, forget="cat")
+    vu.evaluate(model, edit, protocol=QUICK)
+    assert list((tmp_path / "tmp").iterdir()) == [] and {p.name for p in tmp_path.iterdir()} == {"tmp", "cache"}
+    vu.evaluate(model, edit, protocol=QUICK, out="pictures")
+    assert {str(path) for path in Path("pictures").rglob("*.png")} == {
+        f"pictures/{side}/{animal}-0.png"
+        for side in ("before", "after")
+        for animal in ("cat", "dog", "fox", "bear", "frog")
+    }
+
+
+def test_apply_writes_what_the_command_writes(vu, model):
+    import vu_core
+
+    run(vu)
+    told = vu("apply", "runs/repaint-cat", "--out", "by-command", "--edit-scale", "0.5")
+    assert told.exit_code == 0 and told.stdout.startswith("1 tensors changed")
+    edit = vu_core.unlearn("repaint", model, forget="cat")
+    assert vu_core.apply(model, edit.scaled(0.5), "by-python") == Path("by-python")
+    name = "paint/model.safetensors"
+    assert Path("by-command", name).read_bytes() == Path("by-python", name).read_bytes()
+    assert vu_core.load_model(Path("by-python")).fingerprint() != model.fingerprint()
+
+
+def test_an_object_in_memory_unlearns_as_the_model_and_stays_as_it_was(model, painting):
+    weight, before = painting.table.weight, painting.table.weight.detach().clone()
+    painting.train().requires_grad_(False)
+    held = vu.load_model(painting)
+    edit = vu.unlearn("repaint", held, forget="cat", dataset="toy", strength=0.75)
+    assert edit.sha256() == vu.unlearn("repaint", model, forget="cat").sha256() and edit.info["preset"] == "none"
+    with edit.applied(held):
+        assert not torch.equal(painting.table.weight, before)
+    result = vu.evaluate(held, edit, protocol=QUICK, dataset="toy")
+    assert result["hit", "forget"].after == 0.0
+    assert painting.table.weight is weight and torch.equal(weight, before)
+    assert painting.training and not weight.requires_grad and list(painting.table._parameters) == ["weight", "bias"]
+
+
+def test_what_an_object_in_memory_cannot_do_is_said(painting):
+    held = vu.load_model(painting)
+    edit = vu.unlearn("repaint", held, forget="cat", dataset="toy")
+    with pytest.raises(ConfigError, match="takes its prompts from a dataset, but none is named"):
+        vu.evaluate(held, edit, protocol=QUICK)
+    with pytest.raises(ConfigError, match="model 'Painting' names no protocol"):
+        vu.evaluate(held, edit)
+    with pytest.raises(ModelError, match="'Painting' lies in no folder"):
+        vu.apply(held, edit, "merged")
+    with pytest.raises(ConfigError, match="a model in memory stays where and as it is"):
+        vu.load_model(painting, device="cpu")
+    with pytest.raises(ModelError, match=r"a collections.Counter.* one of: vu_toy_work.Painting \(toy-loader\)"):
+        vu.load_model(__import__("collections").Counter())
+
+
+def test_an_edited_model_is_not_taken_for_the_base_model(model):
+    edit = vu.unlearn("repaint", model, forget="cat")
+    with edit.applied(model):
+        for use in (
+            lambda: vu.evaluate(model, protocol=QUICK),
+            lambda: vu.unlearn("repaint", model, forget="dog"),
+        ):
+            with pytest.raises(EditError, match="an edit is applied to 'toy' now"):
+                use()
+    assert cached() == set()
+    assert vu.evaluate(model, edit, protocol=QUICK)["hit", "forget"].before == 100.0
+
+
+@pytest.mark.parametrize(
+    ("terminal", "wanted", "shown"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_progress_is_shown_on_a_terminal_unless_switched_off(model, monkeypatch, capsys, terminal, wanted, shown):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    vu.evaluate(model, protocol=QUICK, forget="cat", progress=wanted)
+    told = capsys.readouterr()
+    assert ("drawing before" in told.err) == shown and told.out == ""
+
+
+def test_the_type_must_be_known():
+    with pytest.raises(ConfigError, match="dtype 'float8' is not known"):
+        vu.load_model("toy", dtype="float8")

@@ -1,0 +1,199 @@
+"""Checks of models: each passes a good one and fails a bad one, saying why."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from vu_core import ModelSpec
+from vu_core.testing import CheckError, Component, FakeClassifier, FakeTextToImage
+from vu_core.testing.checks import models
+
+TEXT_TO_IMAGE = ("TensorSource", "HasSites", "Encodes", "Denoises", "Samples")
+
+
+class Guessing(FakeTextToImage):
+    prediction_type = "noise"
+
+
+class Unsteady(FakeTextToImage):
+    def fingerprint(self):
+        return f"{time.perf_counter_ns():064x}"
+
+
+class Named(FakeTextToImage):
+    def fingerprint(self):
+        return self.name
+
+
+class Siteless(FakeTextToImage):
+    def sites(self):
+        return []
+
+
+def resited(name: str, **changes: Any) -> type:
+    """Return a model whose first site is changed."""
+
+    def sites(self):
+        first, *others = FakeTextToImage.sites(self)
+        return [replace(first, **changes), *others]
+
+    return type(name, (FakeTextToImage,), {"sites": sites})
+
+
+class Twice(FakeTextToImage):
+    def sites(self):
+        return [*super().sites(), *super().sites()]
+
+
+class Unlike(FakeTextToImage):
+    def tensor(self, component, name):
+        return super().tensor(component, name) + 1
+
+
+class Training(FakeTextToImage):
+    def component(self, name):
+        return super().component(name).train()
+
+
+class Unlisted(FakeTextToImage):
+    def tensor_names(self, component):
+        return []
+
+
+class Sociable(FakeTextToImage):
+    def encode(self, prompts):
+        found = super().encode(prompts)
+        return replace(found, states={stream: states * len(prompts) for stream, states in found.states.items()})
+
+
+class Maskless(FakeTextToImage):
+    def encode(self, prompts):
+        found = super().encode(prompts)
+        return replace(found, mask={stream: mask.float() for stream, mask in found.mask.items()})
+
+
+class Hashless(FakeTextToImage):
+    def encoders(self):
+        return {"text_encoder": "1"}
+
+
+class Grouped(FakeTextToImage):
+    def sample(self, prompts, seeds, settings):
+        for picture in super().sample(prompts, seeds, settings):
+            yield picture // len(prompts)
+
+
+class Floating(FakeTextToImage):
+    def sample(self, prompts, seeds, settings):
+        for picture in super().sample(prompts, seeds, settings):
+            yield picture / 255
+
+
+class Greedy(FakeTextToImage):
+    def sample(self, prompts, seeds, settings):
+        torch.rand(1)
+        return super().sample(prompts, seeds, settings)
+
+
+class Unwritable(FakeTextToImage):
+    def sampling_key(self, settings):
+        return {"settings": settings}
+
+
+class Timed(FakeTextToImage):
+    def sampling_key(self, settings):
+        return {"time": time.perf_counter_ns()}
+
+
+class Vague(FakeTextToImage):
+    def sampling_key(self, settings):
+        return {"model": "fake"}
+
+
+class Relative(FakeClassifier):
+    def classify(self, images):
+        logits = super().classify(images)
+        return logits - logits.mean(dim=0)
+
+
+class Flat(FakeClassifier):
+    def classify(self, images):
+        return super().classify(images)[0]
+
+
+BAD: list[tuple[Any, type, str]] = [
+    (models.check_capabilities, FakeClassifier, "HasSites: it has no method 'sites'"),
+    (models.check_capabilities, Guessing, "its prediction_type is 'noise'"),
+    (models.check_fingerprint, Unsteady, "loaded twice, it has two fingerprints"),
+    (models.check_fingerprint, Named, "the fingerprint is 'fake-0'"),
+    (models.check_sites, Siteless, "sites() is empty"),
+    (models.check_sites, resited("Misshapen", shape=(16, 31)), "is (16, 32), its site says (16, 31)"),
+    (models.check_sites, resited("Biased", bias=True), "has no bias, its site says otherwise"),
+    (models.check_sites, resited("Astray", path="absent"), "there is no parameter 'unet.absent.weight'"),
+    (models.check_sites, Twice, "a site is listed twice"),
+    (models.check_tensors, Unlike, "as stored is not what the module computes with"),
+    (models.check_tensors, Training, "component 'unet' is in train mode"),
+    (models.check_tensors, Unlisted, "tensor_names lacks 'unet."),
+    (models.check_encodings, Sociable, "when others are encoded with it"),
+    (models.check_encodings, Maskless, "the mask of 'text' is torch.float32"),
+    (models.check_encodings, Hashless, "encoders() returns {'text_encoder': '1'}"),
+    (models.check_streams, resited("Unfed", stream="text_2"), "reads 32 columns of 'text_2', which has 0"),
+    (models.check_streams, resited("Narrow", columns=(0, 5)), "reads 5 columns of 'text', which has 32"),
+    (models.check_pictures, Grouped, "drawn alone differs"),
+    (models.check_pictures, Floating, "a picture is torch.float32 (3, 8, 8)"),
+    (models.check_pictures, Greedy, "sampling changes torch's random state"),
+    (models.check_sampling_key, Unwritable, "cannot be written as JSON"),
+    (models.check_sampling_key, Timed, "differs from one call to the next"),
+    (models.check_sampling_key, Vague, "does not tell one more step"),
+    (models.check_logits, Relative, "judged alone, logits differ by"),
+    (models.check_logits, Flat, "logits of 3 pictures are torch.float32 (6,)"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_pipeline_is_written(monkeypatch, tmp_path):
+    monkeypatch.setattr(models, "_pipeline_folder", lambda: tmp_path)
+
+
+def loader(model: type, **fields: Any) -> Component:
+    named = {"name": "fakes", "summary": "Loads fakes.", "target": "a:B", "marker": models.PIPELINE_MARKER}
+    spec = ModelSpec(**{**named, "capabilities": TEXT_TO_IMAGE, **fields})
+    return Component(spec=spec, load=lambda: lambda source, **options: model())
+
+
+def classifier(model: type = FakeClassifier) -> Component:
+    return loader(model, family="classifier", capabilities=("TensorSource", "Classifies"))
+
+
+@pytest.mark.parametrize("good", [loader(FakeTextToImage), classifier()], ids=lambda good: good.spec.family)
+def test_a_good_model_passes(good):
+    fitting = [check for check in models.CHECKS if check.fits(good)]
+    assert len(fitting) == (3 if good.spec.family == "classifier" else 8)
+    for check in fitting:
+        check.function(good)
+
+
+@pytest.mark.parametrize(("check", "model", "problem"), BAD, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_bad_model_fails(check, model, problem):
+    with pytest.raises(CheckError) as raised:
+        check(loader(model))
+    assert problem in raised.value.problem
+    assert raised.value.fix
+
+
+def test_the_family_is_that_of_the_spec():
+    with pytest.raises(CheckError, match="it is a text-to-image model, the spec says classifier"):
+        models.check_capabilities(loader(FakeTextToImage, family="classifier"))
+
+
+def test_a_loader_of_another_format_is_not_tried():
+    assert not [check for check in models.CHECKS if check.fits(loader(FakeTextToImage, marker="model.onnx"))]
+
+
+def test_every_check_has_a_bad_fake():
+    assert {check.function for check in models.CHECKS} == {check for check, _, _ in BAD}

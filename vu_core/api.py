@@ -1,0 +1,342 @@
+"""The command line's engine from Python: ``load_model``, ``unlearn``, ``evaluate`` and ``apply``.
+
+Example::
+
+    import vu_core as vu
+
+    model = vu.load_model("emoji")
+    edit = vu.unlearn("uce", model, forget="cat")
+    with edit.applied(model):
+        ...  # the model has forgotten; outside the block it is what it was
+    print(vu.evaluate(model, edit, protocol="emoji@1"))
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vu_core.comparison import AFTER, BEFORE, Comparison
+from vu_core.concepts import find_concepts, qualified
+from vu_core.context import RunContext, silent
+from vu_core.edits import Edit
+from vu_core.errors import ConfigError, UnknownNameError, did_you_mean
+from vu_core.merging import write_merged
+from vu_core.models import adopt, load, plan_model, plan_of
+from vu_core.planning import find_dataset, plan_evaluation, plan_unlearning, resolve_device
+from vu_core.progress import track
+from vu_core.registry import Registry
+from vu_core.runspec import DTYPES, run_spec
+from vu_core.tables import as_html, as_text, damage_line, names_line, short_name
+from vu_core.types import Concept, Request, Result
+from vu_core.unlearning import make_edit, request_of
+
+if TYPE_CHECKING:
+    from vu_core.interfaces import Dataset, Model
+
+PathLike = str | os.PathLike[str]
+Concepts = str | Concept | Iterable[str | Concept]
+"""One concept or several: names as on the command line (``"cat"``, ``"style:noto"``), or `Concept` objects."""
+
+
+def load_model(
+    model: Any = "",
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    download: bool = False,
+    revision: str = "",
+) -> Model:
+    """Return a model, ready to unlearn and to be measured; its heavy parts load on first use.
+
+    Change a loaded model through edits only: its pictures are cached under the hashes of what was loaded.
+
+    Args:
+        model: A model's name, a folder, a hub id, nothing for the embedded model, or an object in memory, such as
+            a diffusers pipeline. An object is shared, stays where and in whatever type it is, and is never changed.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"``, which is meant by None: the accelerator where there
+            is one.
+        dtype: Type to compute in: ``"float32"``, which is meant by None, ``"float16"`` or ``"bfloat16"``.
+        download: Whether a hub model may be fetched over the network.
+        revision: Branch, tag or commit of a hub model.
+
+    Raises:
+        ModelError: There is no such model, its files are damaged, or no plugin adopts such an object.
+        UnknownNameError: It is no folder, no hub id and no installed model's name.
+        ConfigError: The device is not there, the type is unknown, or one is given with an object.
+
+    Example:
+        >>> import vu_core as vu
+        >>> model = vu.load_model("emoji")
+        >>> model.name, model.family
+        ('emoji', 'text-to-image')
+    """
+    registry = Registry.discover()
+    if not isinstance(model, str | os.PathLike):
+        if device or dtype or download or revision:
+            raise ConfigError(
+                "a model in memory stays where and as it is",
+                hint="Leave device, dtype, download and revision out, or load its folder.",
+            )
+        return adopt(model, registry)
+    if dtype is not None and dtype not in DTYPES:
+        raise ConfigError(f"dtype '{dtype}' is not known", hint=f"Pass one of {', '.join(DTYPES)}.")
+    return load(
+        plan_model(os.fspath(model), registry),
+        device=resolve_device(device or "auto"),
+        dtype=dtype or "float32",
+        download=download,
+        revision=revision,
+    )
+
+
+def unlearn(
+    unlearner: str,
+    model: Model,
+    *,
+    forget: Concepts,
+    retain: Concepts = (),
+    replace_with: Concepts = (),
+    dataset: str = "",
+    preset: str = "",
+    seed: int = 0,
+    progress: bool = True,
+    **options: Any,
+) -> Edit:
+    """Return the edit that makes ``model`` forget; the model itself stays as it is.
+
+    What is left open is decided as on the command line: a named model brings its dataset and, for this unlearner,
+    its preset ``"default"``. The edit says what was used: ``edit.info["preset"]``, ``["config"]``, ``["request"]``
+    and ``["seed"]``.
+
+    Args:
+        unlearner: Its name, or ``"plugin:name"``.
+        model: From `load_model`.
+        forget: What to forget; a text is one concept, commas included.
+        retain: What to keep; empty leaves the choice to the dataset.
+        replace_with: What replaces it: nothing, one for all, or one for each of ``forget``.
+        dataset: Where concepts come from; empty for the model's own.
+        preset: The model's preset for this unlearner; empty for its ``"default"``, ``"none"`` for published values.
+        seed: Seed of all randomness of the unlearner.
+        progress: Whether a bar is shown while standard error is a terminal.
+        options: The unlearner's options; they win over the preset's.
+
+    Raises:
+        VuError: Something is unknown, out of range or does not fit together, as on the command line.
+
+    Example:
+        >>> import vu_core as vu
+        >>> edit = vu.unlearn("uce", vu.load_model("emoji"), forget="cat", replace_with="dog")
+        >>> edit.kind, edit.info["preset"]
+        ('lora', 'default')
+    """
+    wanted = {"forget": _several(forget), "retain": _several(retain), "replace_with": _several(replace_with)}
+    named = {key: [_name(concept) for concept in concepts] for key, concepts in wanted.items()}
+    choices = {"dataset": dataset, "preset": preset, "seed": seed, "options": options}
+    spec = run_spec({"unlearner": unlearner, **named, **choices}, origin="vu.unlearn")
+    objects = [concept for concepts in wanted.values() for concept in concepts if isinstance(concept, Concept)]
+    plan = plan_unlearning(spec, plan_of(model), Registry.discover(), objects)
+    with _surroundings(model, progress=progress, seed=seed) as ctx:
+        return make_edit(plan, model, ctx)
+
+
+def apply(model: Model, edit: Edit | Sequence[Edit], out: PathLike) -> Path:
+    """Write a copy of ``model``'s folder with ``edit`` in its weights and return it; the original is left alone.
+
+    Args:
+        model: From `load_model`, by a name, a folder or a hub id.
+        edit: One edit, or several that add up.
+        out: The new folder; must not exist.
+
+    Raises:
+        EditError: An edit was made for another base model.
+        ModelError: The model lies in no folder, or does not offer its stored tensors.
+        RunError: ``out`` exists or cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import vu_core as vu
+        >>> model = vu.load_model("emoji")
+        >>> edit = vu.unlearn("uce", model, forget="cat")
+        >>> folder = vu.apply(model, edit.scaled(0.5), Path(tempfile.mkdtemp()) / "emoji-half-without-cat")
+        >>> vu.load_model(folder).family
+        'text-to-image'
+    """
+    plan_of(model).check_capability("TensorSource")
+    write_merged(model, [edit] if isinstance(edit, Edit) else edit, Path(out))
+    return Path(out)
+
+
+def evaluate(
+    model: Model,
+    edit: Edit | None = None,
+    *,
+    protocol: PathLike = "",
+    forget: Concepts = (),
+    dataset: str = "",
+    metrics: str | Iterable[str] = (),
+    out: PathLike | None = None,
+    progress: bool = True,
+) -> Evaluation:
+    """Return what a protocol measures of ``model`` before and after ``edit``, or of the model alone.
+
+    Pictures have the same prompts and noise before and after, and go through the cache that all runs share.
+
+    Args:
+        model: From `load_model`.
+        edit: None to measure the model as it is.
+        protocol: Name, or path of a TOML file; empty for the model's own.
+        forget: What is counted as forgotten; empty for what the edit says it was asked to forget.
+        dataset: Where the protocol's concepts come from; empty for the model's own.
+        metrics: Names of metrics; empty for the protocol's own.
+        out: A folder that keeps the pictures, in ``before`` and ``after``; None keeps them in the cache only.
+        progress: Whether a bar is shown while standard error is a terminal.
+
+    Raises:
+        VuError: Something is unknown or does not fit together, as on the command line.
+
+    Example:
+        >>> import vu_core as vu
+        >>> model = vu.load_model("emoji")
+        >>> result = vu.evaluate(model, vu.unlearn("uce", model, forget="cat"), protocol="emoji-quick@1")
+        >>> result["ua", "forget"].after
+        100.0
+    """
+    registry, chosen = Registry.discover(), plan_of(model)
+    chosen.check_capability("Samples")
+    protocol = os.fspath(protocol) or chosen.spec.protocol
+    if not protocol:
+        raise ConfigError(f"model '{chosen.name}' names no protocol, and none was given", hint="Pass protocol=.")
+    entry = find_dataset(dataset, chosen, registry)
+    source = entry.load()() if entry else None
+    request = _request(_several(forget), edit, source)
+    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    plan = plan_evaluation(protocol, request, source, registry, names)
+    with _surroundings(model, progress=progress, out=out) as ctx:
+        comparison = Comparison(plan=plan, model=model, root=ctx.out_dir, ctx=ctx)
+        comparison.draw(BEFORE, ())
+        if edit is not None:
+            comparison.draw(AFTER, (edit,))
+        results, errors = comparison.measure(comparison.load_scorers(), compared=edit is not None)
+        comparison.cache.trim()
+    return Evaluation(
+        model=chosen.name,
+        protocol=plan.protocol.name,
+        forget=tuple(concept.name for concept in request.forget),
+        results=tuple(results),
+        errors=tuple(errors),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Evaluation:
+    """What a protocol measured of a model; printed, it is the table of the command line.
+
+    Attributes:
+        model: Name of the model.
+        protocol: Name of the protocol, with its version.
+        forget: Names of the concepts counted as forgotten.
+        results: Every number; pooled groups and single concepts.
+        errors: A sentence for every metric that failed or lacks too many pictures.
+
+    Example:
+        >>> ua = Result(metric="ua", group="forget", before=0.0, after=100.0, change=100.0, n=6, unit="%")
+        >>> evaluation = Evaluation(model="emoji", protocol="emoji-quick@1", forget=("cat",), results=(ua,), errors=())
+        >>> evaluation["ua", "forget"].after
+        100.0
+    """
+
+    model: str
+    protocol: str
+    forget: tuple[str, ...]
+    results: tuple[Result, ...]
+    errors: tuple[str, ...]
+
+    def __getitem__(self, key: tuple[str, str]) -> Result:
+        """Return the number of one metric on one group: ``evaluation["ua", "forget"]``.
+
+        Args:
+            key: The metric, with or without the judge and scale in its name, and the group.
+
+        Raises:
+            UnknownNameError: There is no such number.
+        """
+        metric, group = key
+        full_names = [result.metric for result in self.results if metric in (result.metric, short_name(result.metric))]
+        found = {(result.metric, result.group): result for result in self.results}
+        chosen = _one_of(full_names, "metric", metric, [name for name, _ in found])
+        groups = [name for measured, name in found if measured == chosen]
+        return found[chosen, _one_of([name for name in groups if name == group], f"group of {metric}", group, groups)]
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, (self._title(), as_text(self.results), *self._lines())))
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self._lines())
+        return f"<p>{html.escape(self._title())}</p>{as_html(self.results)}{lines}"
+
+    def _title(self) -> str:
+        forgotten = f", forget {', '.join(self.forget)}" if self.forget else ""
+        return f"{self.model}, {self.protocol}{forgotten}"
+
+    def _lines(self) -> list[str]:
+        compared = any(result.change is not None for result in self.results)
+        lines = [names_line(self.results), damage_line(self.results) if compared else ""]
+        return [*filter(None, lines), *(f"error: {error}" for error in self.errors)]
+
+
+def _one_of(found: Iterable[str], what: str, asked: str, known: Iterable[str]) -> str:
+    """Return the only name in ``found``.
+
+    Raises:
+        UnknownNameError: There is none, or several.
+    """
+    names, known = list(dict.fromkeys(found)), list(dict.fromkeys(known))
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise UnknownNameError(f"{what} '{asked}' is ambiguous", hint=f"Say which: {', '.join(names)}.")
+    hint = f"{did_you_mean(asked, known)} Measured: {', '.join(known) or 'nothing'}.".lstrip()
+    raise UnknownNameError(f"there is no {what} '{asked}' in this evaluation", hint=hint)
+
+
+def _several(concepts: Concepts) -> tuple[str | Concept, ...]:
+    return (concepts,) if isinstance(concepts, str | Concept) else tuple(concepts)
+
+
+def _name(concept: str | Concept) -> str:
+    return qualified(concept) if isinstance(concept, Concept) else concept
+
+
+def _request(forget: tuple[str | Concept, ...], edit: Edit | None, dataset: Dataset | None) -> Request:
+    if forget:
+        known = {qualified(concept): concept for concept in forget if isinstance(concept, Concept)}
+        return Request(forget=find_concepts(map(_name, forget), dataset, known))
+    return request_of(edit) if edit is not None else Request(forget=())
+
+
+@contextmanager
+def _surroundings(model: Model, *, progress: bool, seed: int = 0, out: PathLike | None = None) -> Iterator[RunContext]:
+    """Give a run in ``out``, or in a folder that is removed at the end; its warnings become Python's."""
+    with nullcontext(out) if out is not None else tempfile.TemporaryDirectory(prefix="vu-") as folder:
+        ctx = RunContext(
+            out_dir=Path(folder),
+            device=model.device,
+            dtype=model.dtype,
+            seed=seed,
+            track=track if progress and sys.stderr.isatty() else silent,
+        )
+        yield ctx
+    for sentence in ctx.warnings:
+        warnings.warn(sentence, stacklevel=4)

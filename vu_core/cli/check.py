@@ -1,0 +1,76 @@
+"""``vu check``: whether a plugin keeps the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vu_core.discovery import PluginRecord
+    from vu_core.testing.cases import Case
+
+app = typer.Typer()
+
+PASSED, FAILED = "passed", "failed"
+
+
+@app.command("check")
+def check_command(
+    plugin: Annotated[str, typer.Argument(help="An installed plugin: vu-uce.")],
+    select: Annotated[str, typer.Option("-k", help="Only checks whose id contains this: light_import.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Check that a plugin keeps the contract; exit with 1 when a check fails."""
+    from vu_core import progress
+    from vu_core.errors import ConfigError, did_you_mean
+    from vu_core.testing.cases import cases_of, load_plugin
+
+    cases = list(cases_of(load_plugin(plugin)))
+    chosen = [case for case in cases if select.lower() in case.id]
+    if not chosen:
+        names = sorted({case.check.name for case in cases})
+        hint = f"{did_you_mean(select, names)} Checks: {', '.join(names)}.".lstrip()
+        raise ConfigError(f"no check of {plugin} has '{select}' in its id", hint=hint)
+    rows = [_row(case) for case in progress.track(chosen, len(chosen), f"checking {plugin}")]
+    failed = sum(row["outcome"] == FAILED for row in rows)
+    if as_json:
+        _print_json(chosen[0].plugin.record, rows)
+    else:
+        _print_table(rows)
+        typer.echo(f"{len(rows) - failed} passed, {failed} failed")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _row(case: Case) -> dict[str, str]:
+    """Run one check and return what came of it; what the plugin prints goes to standard error."""
+    import sys
+    from contextlib import redirect_stdout
+
+    from vu_core.testing.cases import CheckError
+
+    component = case.component.label if case.component else ""
+    message = ""
+    try:
+        with redirect_stdout(sys.stderr):
+            case()
+    except CheckError as error:
+        message = str(error)
+    outcome = FAILED if message else PASSED
+    return {"check": case.check.name, "component": component, "outcome": outcome, "message": message}
+
+
+def _print_json(record: PluginRecord, rows: Sequence[Mapping[str, str]]) -> None:
+    import json
+
+    typer.echo(json.dumps({"plugin": record.name, "version": record.version, "checks": list(rows)}, indent=2))
+
+
+def _print_table(rows: Sequence[Mapping[str, str]]) -> None:
+    from vu_core.cli._output import print_table
+
+    cells = [(row["check"], row["component"] or "-", row["outcome"], row["message"]) for row in rows]
+    print_table(("CHECK", "COMPONENT", "OUTCOME", "MESSAGE"), cells)

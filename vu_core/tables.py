@@ -1,0 +1,129 @@
+"""Results as tables for people: on a terminal, as text, in Markdown, in HTML."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vu_core.types import POOLED, Result
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_ARROWS = {"up": "↑", "down": "↓", "none": "–"}
+_COMPARED = ("metric", "group", "before", "after", "change", "95 % interval", "best", "n")
+_ALONE = ("metric", "group", "value", "95 % interval", "best", "n")
+_ACCURACY = "ira"
+_TEXT_WIDTH = 120
+
+
+def rich_table(results: Sequence[Result]) -> Table:
+    """Return the pooled results as a table that fits 80 columns; a metric's name stands in its first row."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    columns, rows = _cells(results)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < 2 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def as_text(results: Sequence[Result]) -> str:
+    """Return the pooled results as aligned lines, and what their short names stand for."""
+    from rich.console import Console
+
+    stream = io.StringIO()
+    Console(file=stream, width=_TEXT_WIDTH).print(rich_table(results))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+
+
+def as_html(results: Sequence[Result]) -> str:
+    """Return the pooled results as an HTML table."""
+    columns, rows = _cells(results)
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    lines = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def as_markdown(results: Sequence[Result]) -> list[str]:
+    """Return the pooled results as the lines of a Markdown table."""
+    lines = ["| metric | group | before | after | change | 95 % interval | n |", "|---|---|---|---|---|---|---|"]
+    for r in pooled(results):
+        lines.append(
+            f"| {r.metric} ({r.unit}) | {r.group} | {number(r.before)} | {number(r.after)} | {_change(r)} "
+            f"| {_interval(r)} | {r.n} |"
+        )
+    return lines
+
+
+def names_line(results: Sequence[Result]) -> str:
+    """Return what the table's short names stand for, where judge and scale belong to the name; else nothing."""
+    long = dict.fromkeys(result.metric for result in results if "[" in result.metric)
+    return "; ".join(f"{short_name(name)} is {name}" for name in long)
+
+
+def damage_line(results: Sequence[Result]) -> str:
+    """Return which retained concepts lost most accuracy, in a sentence."""
+    if not any(result.metric == _ACCURACY for result in results):
+        return f"Most damaged: unknown, {_ACCURACY} was not measured"
+    damaged = most_damaged(results)
+    if not damaged:
+        return "Most damaged: no retained concept lost accuracy"
+    each = (f"{r.group} {number(r.before)} to {number(r.after)} {r.unit} (n={r.n})" for r in damaged)
+    return f"Most damaged ({damaged[0].metric}): {', '.join(each)}"
+
+
+def most_damaged(results: Sequence[Result], metric: str = _ACCURACY, limit: int = 3) -> list[Result]:
+    """Return the retained concepts whose ``metric`` fell most, the worst first; only those that fell."""
+    fallen = [r for r in results if r.metric == metric and r.group not in POOLED and (r.change or 0) < 0]
+    return sorted(fallen, key=lambda result: (result.change or 0, result.group))[:limit]
+
+
+def pooled(results: Sequence[Result]) -> list[Result]:
+    """Return the results of pooled groups, without those of single concepts."""
+    return [result for result in results if result.group in POOLED]
+
+
+def number(value: float | None) -> str:
+    """Return a number for people, or a dash for none."""
+    return "–" if value is None else f"{value:.1f}"
+
+
+def short_name(metric: str) -> str:
+    """Return a metric's name without judge and scale: ``"clip_score"`` for ``"clip_score[judge,100*cos]"``."""
+    return metric.partition("[")[0]
+
+
+def _cells(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return headings and rows; without the columns of a comparison when nothing came after."""
+    compared = any(result.after is not None for result in results)
+    rows, above = [], ""
+    for result in pooled(results):
+        name = f"{short_name(result.metric)} {result.unit}" if result.metric != above else ""
+        above = result.metric
+        numbers: tuple[str, ...] = (number(result.before), _interval_of_value(result))
+        if compared:
+            numbers = (number(result.before), number(result.after), _change(result), _interval(result))
+        best = _ARROWS[result.direction] + ("" if result.ideal is None else f" {result.ideal:g}")
+        rows.append((name, result.group, *numbers, best, str(result.n)))
+    return _COMPARED if compared else _ALONE, rows
+
+
+def _change(result: Result) -> str:
+    return "–" if result.change is None else f"{result.change:+.1f}"
+
+
+def _interval(result: Result) -> str:
+    return "–" if result.interval is None else f"{result.interval.low:+.1f} … {result.interval.high:+.1f}"
+
+
+def _interval_of_value(result: Result) -> str:
+    interval = result.before_interval
+    return "–" if interval is None else f"{interval.low:.1f} … {interval.high:.1f}"

@@ -1,0 +1,339 @@
+"""What every metric keeps: tried with pictures and verdicts that are made up, picture by picture."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from vu_core.errors import VuError
+from vu_core.evaluation import MetricUse
+from vu_core.interfaces import OTHER, Batch, Classes
+from vu_core.testing.cases import Check, CheckError, Component, expect
+from vu_core.testing.checks.spec import example_config
+from vu_core.testing.fake_data import OBJECTS, STYLES
+from vu_core.types import POOLED, Concept, Measurement, Request, Sample
+
+if TYPE_CHECKING:
+    import torch
+
+REQUEST = Request(forget=(Concept(name="cat"),), replace_with=(Concept(name="dog"),))
+NEIGHBOURS = (Concept(name="dog"), Concept(name="fox"))
+KINDS = {"object": OBJECTS, "style": STYLES}
+
+_TOLERANCE = 1e-6
+_SEEDS = 3
+
+Right = Callable[[Sample, str], bool]
+"""Whether the scorer of a role finds in a picture what its prompt asks for."""
+
+
+def check_measures(component: Component) -> None:
+    """It returns a measurement a group: of forget, retain, neighbours or a concept, each once."""
+    samples = _samples(component)
+    found = _compute(component, [_batch(samples, _outputs(component))])
+    fix = "compute() returns a sequence of Measurement, one a group."
+    expect(bool(found) and all(isinstance(one, Measurement) for one in found), f"compute() returns {found!r}", fix)
+    groups = [one.group for one in found]
+    expect(len(set(groups)) == len(groups), f"a group is measured twice: {', '.join(groups)}", fix)
+    unknown = set(groups) - {*POOLED, *OBJECTS, *STYLES}
+    fix = f"Groups are {', '.join(POOLED)} and the names of concepts."
+    expect(not unknown, f"unknown groups: {', '.join(sorted(unknown))}", fix)
+    for one in found:
+        fix = "n counts the samples behind the value; without any the value is None, and a note says why."
+        sound = one.value is not None if one.n else one.value is None
+        told = f"'{one.group}' has n={one.n} of {len(samples)} samples and the value {one.value}"
+        expect(one.n <= len(samples) and (sound or bool(one.note)), told, fix)
+
+
+def check_range(component: Component) -> None:
+    """Values and the ideal lie in the declared range, the ideal at its better end; a percentage is no fraction of 1."""
+    spec = component.spec
+    low, high = (math.inf * sign if end is None else end for end, sign in zip(spec.range, (-1, 1), strict=True))
+    fix = "Correct range, ideal, unit or direction in the spec."
+    if spec.ideal is not None:
+        best = {"up": high, "down": low}.get(spec.direction, spec.ideal)
+        reached = spec.ideal == best or math.isinf(best)
+        expect(low <= spec.ideal <= high and reached, f"ideal {spec.ideal} is not the best of [{low}, {high}]", fix)
+    expect(spec.unit != "%" or high > 1, f"its unit is '%', but its range ends at {high}", fix)
+    for group, one in _mixed(component).items():
+        inside = one.value is None or low - _TOLERANCE <= one.value <= high + _TOLERANCE
+        expect(inside, f"its value {one.value} on '{group}' is outside [{low}, {high}]", fix)
+
+
+def check_interval(component: Component) -> None:
+    """Every value has a 95 % interval, or a note that says why not."""
+    for group, one in _mixed(component).items():
+        fix = "Use vu_core.statistics.mean_measurement, or give interval=Interval(...) or note='...'."
+        expect(one.interval is not None or bool(one.note), f"'{group}' has neither interval nor note", fix)
+        if one.interval is not None:
+            shown = f"[{one.interval.low}, {one.interval.high}] at {one.interval.level}"
+            right = one.interval.low <= one.interval.high and one.interval.level == 0.95
+            expect(right, f"the interval of '{group}' is {shown}", "Give a 95 % interval, its lower end first.")
+
+
+def check_batches(component: Component) -> None:
+    """Any split into batches and any order of samples gives the same result."""
+    samples, outputs = _samples(component), _outputs(component)
+    whole = _measure(component, [_batch(samples, outputs)])
+    backwards = samples[::-1]
+    splits = {
+        "one by one": [_batch([sample], outputs) for sample in samples],
+        "in uneven batches": [_batch(samples[:5], outputs), _batch(samples[5:], outputs)],
+        "in another order": [_batch(backwards[i : i + 7], outputs) for i in range(0, len(samples), 7)],
+    }
+    for how, batches in splits.items():
+        _expect_equal(whole, _measure(component, batches), f"given the samples {how}")
+
+
+def check_excluded(component: Component) -> None:
+    """Excluded samples are counted, and change no value."""
+    samples, outputs = _samples(component), _outputs(component)
+    left_out, kept = samples[::4], [sample for i, sample in enumerate(samples) if i % 4]
+    whole = _measure(component, [_batch(samples, outputs)])
+    without = _measure(component, [_batch(kept, outputs)])
+    found = _measure(component, [_batch(kept, outputs)], left_out)
+    counts_aside = {group: replace(one, n_excluded=0) for group, one in found.items()}
+    _expect_equal(without, counts_aside, "given excluded samples besides")
+    for group, one in found.items():
+        fix = "Count in exclude(sample, reason) for the groups of the sample; n_excluded says how many."
+        missing = whole[group].n - one.n if group in whole else 0
+        told = f"{missing} samples of '{group}' are excluded, n_excluded is {one.n_excluded}"
+        expect(one.n_excluded == missing, told, fix)
+
+
+def check_no_samples(component: Component) -> None:
+    """Without samples it raises a VuError, or gives no value."""
+    _expect_refusal(component, [], "without samples")
+
+
+def check_bad_pictures(component: Component) -> None:
+    """Pictures that are not uint8 are refused with a VuError, or make no difference."""
+    samples, outputs = _samples(component), _outputs(component)
+    batch = _batch(samples, outputs)
+    wrong = replace(batch, images=batch.images.float() / 255)
+    try:
+        found = _measure(component, [wrong])
+    except VuError:
+        return
+    _expect_equal(_measure(component, [batch]), found, "given float pictures in [0, 1] instead of uint8 ones")
+
+
+def check_bad_verdicts(component: Component) -> None:
+    """Verdicts that are NaN are refused with a VuError, or give no value."""
+    import torch
+
+    batch = _batch(_samples(component), _outputs(component))
+    for verdict in batch.scores.values():
+        torch.Tensor.fill_(verdict.probabilities if isinstance(verdict, Classes) else verdict, math.nan)
+    _expect_refusal(component, [batch], "given NaN verdicts")
+
+
+def check_direction(component: Component) -> None:
+    """What is forgotten and kept as asked scores no worse, by the declared direction, than the contrary."""
+    samples, outputs = _samples(component), _outputs(component)
+    if "features" in outputs.values():
+        return  # which features are better cannot be told without a reference
+
+    def asked(sample: Sample, role: str) -> bool:
+        forgotten = [concept for concept in REQUEST.forget if sample.shows(concept)]
+        return not forgotten if role not in KINDS else role not in {concept.kind for concept in forgotten}
+
+    best = _measure(component, [_batch(samples, outputs, asked)])
+    worst = _measure(component, [_batch(samples, outputs, lambda sample, role: not asked(sample, role))])
+    use = MetricUse(spec=component.spec, load=component.load, request=REQUEST)
+    for group in best.keys() & worst.keys():
+        sign = {"up": 1, "down": -1, "none": 0}[use.direction(group)]
+        good, bad = best[group].value, worst[group].value
+        if good is not None and bad is not None:
+            problem = f"on '{group}' the right verdicts give {good}, the wrong ones {bad}: worse, by its direction"
+            fix = "Correct direction or forget_direction in the spec, or the computation."
+            expect(sign * (good - bad) >= -_TOLERANCE, problem, fix)
+
+
+def check_inputs_untouched(component: Component) -> None:
+    """It changes neither pictures nor verdicts, which other metrics use, too."""
+    batch, copy = (_batch(_samples(component), _outputs(component)) for _ in range(2))
+    _measure(component, [batch])
+    same = _tensors(batch).keys() == _tensors(copy).keys() and all(
+        tensor.equal(_tensors(copy)[name]) for name, tensor in _tensors(batch).items()
+    )
+    expect(same, "it changes the batch that it is given", "Work on copies of images and scores.")
+
+
+def _samples(component: Component) -> list[Sample]:
+    """Return every object in every style, often enough for the metric."""
+    cells = list(product(OBJECTS, STYLES))
+    # A quarter of them is excluded in one check.
+    seeds = max(_SEEDS, -(-2 * component.spec.min_samples // len(cells)))
+    return [
+        Sample(
+            id=f"{thing}-{style}-{seed}",
+            prompt=f"a {thing} in {style} style",
+            seed=seed,
+            attributes={"object": thing, "style": style},
+            cluster=f"{thing}-{style}",
+        )
+        for seed in range(seeds)
+        for thing, style in cells
+    ]
+
+
+def _often(sample: Sample, role: str) -> bool:
+    """Return True for three of four samples, whichever they are with."""
+    return _number(sample.id + role) % 4 > 0
+
+
+def _batch(samples: Sequence[Sample], outputs: Mapping[str, str], right: Right = _often) -> Batch:
+    """Return ``samples`` with pictures and verdicts that depend on each sample alone."""
+    import torch
+
+    images = [torch.randint(0, 256, (3, 8, 8), generator=_generator(sample.id)) for sample in samples]
+    scores = {role: _VERDICTS[kind](samples, role, right) for role, kind in outputs.items()}
+    return Batch(samples=list(samples), images=torch.stack(images).to(torch.uint8), scores=scores)
+
+
+def _classes(samples: Sequence[Sample], role: str, right: Right) -> Classes:
+    import torch
+
+    kind = role if role in KINDS else "object"
+    names = (*KINDS[kind], OTHER)
+    seen = [
+        names.index(sample.attributes[kind]) if right(sample, role) else _another(sample, kind, len(names) - 1)
+        for sample in samples
+    ]
+    confident = torch.nn.functional.one_hot(torch.tensor(seen), len(names)).float()
+    return Classes(names=names, probabilities=0.7 * confident + 0.3 / len(names))
+
+
+def _another(sample: Sample, kind: str, classes: int) -> int:
+    """Return the index of a listed class that ``sample`` does not ask for."""
+    asked = KINDS[kind].index(sample.attributes[kind])
+    return (asked + 1 + _number(sample.id) % (classes - 1)) % classes
+
+
+def _similarity(samples: Sequence[Sample], role: str, right: Right) -> torch.Tensor:
+    import torch
+
+    noise = torch.cat([torch.rand(1, generator=_generator(sample.id + role)) for sample in samples])
+    return torch.tensor([0.3 if right(sample, role) else 0.1 for sample in samples]) + 0.05 * noise
+
+
+def _features(samples: Sequence[Sample], role: str, right: Right) -> torch.Tensor:
+    import torch
+
+    rows = [torch.randn(16, generator=_generator(sample.id + role)) for sample in samples]
+    return torch.stack([row + 3.0 * (not right(sample, role)) for row, sample in zip(rows, samples, strict=True)])
+
+
+_VERDICTS: dict[str, Callable[[Sequence[Sample], str, Right], Any]] = {
+    "similarity": _similarity,
+    "features": _features,
+    "classes": _classes,
+}
+
+
+def _outputs(component: Component) -> dict[str, str]:
+    """Return, by role, what the metric's scorers compute: classes for a kind of concept, else the first it accepts."""
+    samples = _samples(component)
+    roles = component.spec.roles(KINDS)
+    refusals = []
+    for choice in product(*(("classes",) if role in KINDS else tuple(_VERDICTS) for role in roles)):
+        outputs = dict(zip(roles, choice, strict=True))
+        try:
+            _compute(component, [_batch(samples, outputs)])
+        except Exception as error:
+            refusals.append(f"{type(error).__name__}: {error}")
+        else:
+            return outputs
+    fix = "It is called as cls(request=, neighbours=, config=), then update(batch) and compute()."
+    raise CheckError(f"it cannot measure {len(samples)} sound samples: {refusals[0]}", fix)
+
+
+def _compute(component: Component, batches: Iterable[Batch], excluded: Iterable[Sample] = ()) -> Any:
+    metric = component.load()(request=REQUEST, neighbours=NEIGHBOURS, config=example_config(component))
+    for batch in batches:
+        metric.update(batch)
+    for sample in excluded:
+        metric.exclude(sample, "its picture is missing")
+    return list(metric.compute())
+
+
+def _measure(component: Component, batches: Iterable[Batch], excluded: Iterable[Sample] = ()) -> dict[str, Measurement]:
+    return {one.group: one for one in _compute(component, batches, excluded)}
+
+
+def _mixed(component: Component) -> dict[str, Measurement]:
+    """Return what it measures on samples of which some are right and some are wrong."""
+    return _measure(component, [_batch(_samples(component), _outputs(component))])
+
+
+def _expect_equal(one: Mapping[str, Measurement], other: Mapping[str, Measurement], how: str) -> None:
+    fix = "Keep what each sample contributes, by sample.id, and combine it in compute(), in a fixed order."
+    expect(one.keys() == other.keys(), f"{how}, it measures {sorted(other)} instead of {sorted(one)}", fix)
+    for group, first in one.items():
+        for name, a, b in zip(("value", "n", "interval"), _figures(first), _figures(other[group]), strict=True):
+            same = a == b or (a and b and all(map(_close, a, b)))
+            expect(bool(same), f"{how}, the {name} of '{group}' is {b} instead of {a}", fix)
+
+
+def _figures(one: Measurement) -> list[tuple[float, ...] | None]:
+    interval = (one.interval.low, one.interval.high) if one.interval else None
+    return [None if one.value is None else (one.value,), (one.n,), interval]
+
+
+def _close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+
+
+def _expect_refusal(component: Component, batches: Sequence[Batch], how: str) -> None:
+    try:
+        found = _compute(component, batches)
+    except VuError:
+        return
+    except Exception as error:
+        raise CheckError(f"{how}, it ends in {type(error).__name__}: {error}", "Raise ComputeError instead.") from error
+    values = {one.group: one.value for one in found if one.value is not None}
+    expect(not values, f"{how}, it gives {values}", "Raise ComputeError, or return value=None with a note.")
+
+
+def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
+    verdicts = {
+        role: verdict.probabilities if isinstance(verdict, Classes) else verdict
+        for role, verdict in batch.scores.items()
+    }
+    return {"images": batch.images, **verdicts}
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "little")
+
+
+def _generator(text: str) -> torch.Generator:
+    import torch
+
+    return torch.Generator().manual_seed(_number(text))
+
+
+def _has_scorers(component: Component) -> bool:
+    return bool(component.spec.scorers)
+
+
+_check = partial(Check, subject="metric")
+
+CHECKS = (
+    _check(check_measures),
+    _check(check_range),
+    _check(check_interval),
+    _check(check_batches),
+    _check(check_excluded),
+    _check(check_no_samples),
+    _check(check_bad_pictures),
+    _check(check_bad_verdicts, when=_has_scorers),
+    _check(check_direction, when=_has_scorers),
+    _check(check_inputs_untouched),
+)

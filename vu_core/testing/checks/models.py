@@ -1,0 +1,233 @@
+"""What every model keeps: that which its capabilities promise.
+
+A named model is checked on the folder that it brings, a loader on a tiny pipeline written for the purpose.
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import json
+import re
+import shutil
+import tempfile
+from contextlib import redirect_stderr
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from vu_core.errors import VuError
+from vu_core.interfaces import CAPABILITIES, Model
+from vu_core.models import load, plan_model
+from vu_core.testing.cases import Check, CheckError, Component, expect
+from vu_core.testing.signatures import signature_problems
+from vu_core.testing.watch import changed, global_state
+
+PIPELINE_MARKER = "model_index.json"
+PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PROMPTS = ("a cat", "a picture of a dog in the rain", "house")
+_ATTRIBUTES = ("name", "family", "device", "dtype")
+_TOLERANCE = 1e-4
+_READ = 8
+
+
+def check_capabilities(component: Component) -> None:
+    """The loaded model has the methods of every capability that its spec promises, with their signatures."""
+    model, spec = _model(component), component.spec
+    fix = "The signatures are in vu_core/interfaces.py; promise only what the model offers."
+    problems = signature_problems(model, Model)
+    problems += [f"it has no '{name}'" for name in _ATTRIBUTES if not isinstance(getattr(model, name, None), str)]
+    for capability in spec.capabilities:
+        found = signature_problems(model, CAPABILITIES[capability])
+        problems += [f"{capability}: {problem}" for problem in found]
+    expect(not problems, "; ".join(problems), fix)
+    expect(model.family == spec.family, f"it is a {model.family} model, the spec says {spec.family}", fix)
+    if "Denoises" in spec.capabilities:
+        kind = model.prediction_type
+        expect(kind in PREDICTIONS, f"its prediction_type is '{kind}'", f"Use one of: {', '.join(PREDICTIONS)}.")
+
+
+def check_fingerprint(component: Component) -> None:
+    """The fingerprint is a sha256, the same each time the model is loaded."""
+    one, other = _model(component).fingerprint(), _model(component).fingerprint()
+    fix = "Hash the content of all files that decide the output, not their names, times or place."
+    expect(isinstance(one, str) and bool(_SHA256.fullmatch(one)), f"the fingerprint is {one!r}", fix)
+    expect(one == other, "loaded twice, it has two fingerprints", fix)
+
+
+def check_sites(component: Component) -> None:
+    """Every site is a weight that the model has, of the shape and with the bias that the site says."""
+    model = _model(component)
+    sites = list(model.sites())
+    expect(bool(sites), "sites() is empty", "Return every linear layer that reads text, or drop HasSites.")
+    names = [(site.component, site.path) for site in sites]
+    expect(len(set(names)) == len(names), "a site is listed twice", "List each layer once.")
+    fix = "Take shape and bias of a site from the weights."
+    for site in sites:
+        module = model.component(site.component)
+        tensors = dict(module.named_parameters())
+        where = f"{site.component}.{site.path}"
+        expect(site.parameter in tensors, f"there is no parameter '{site.component}.{site.parameter}'", fix)
+        shape = tuple(tensors[site.parameter].shape[:2])
+        expect(shape == tuple(site.shape), f"'{where}' is {shape}, its site says {tuple(site.shape)}", fix)
+        biased = f"{site.path}.bias" in tensors
+        expect(biased == site.bias, f"'{where}' has {'a' if biased else 'no'} bias, its site says otherwise", fix)
+
+
+def check_tensors(component: Component) -> None:
+    """Stored tensors can be read by name, on the CPU, and are what the modules compute with."""
+    import torch
+
+    model = _model(component)
+    for site in list(model.sites())[:_READ]:
+        where = f"{site.component}.{site.parameter}"
+        fix = "tensor_names and tensor use the names of the module's own parameters."
+        expect(site.parameter in model.tensor_names(site.component), f"tensor_names lacks '{where}'", fix)
+        stored = model.tensor(site.component, site.parameter)
+        expect(stored.device.type == "cpu", f"'{where}' is read to {stored.device}", "Return it on the CPU.")
+        used = model.component(site.component).get_parameter(site.parameter)
+        same = stored.shape == used.shape and torch.equal(stored.to(used.dtype), used.cpu())
+        expect(same, f"'{where}' as stored is not what the module computes with", fix)
+    for name in {site.component for site in model.sites()}:
+        training = model.component(name).training
+        expect(not training, f"component '{name}' is in train mode", "Call eval() when it is loaded.")
+
+
+def check_encodings(component: Component) -> None:
+    """Text states, masks and first tokens fit each other, and a prompt's do not depend on its companions."""
+    model = _model(component)
+    fix = "See Encoding in vu_core/interfaces.py."
+    together, alone = model.encode(_PROMPTS), model.encode(_PROMPTS[:1])
+    streams = together.states.keys()
+    same = streams == together.mask.keys() == together.first.keys()
+    expect(bool(streams) and same, "states, mask and first have different streams", fix)
+    for stream, states in together.states.items():
+        mask = together.mask[stream]
+        form = f"states of '{stream}' are {states.dtype} {tuple(states.shape)} on {states.device}"
+        right = states.ndim == 3 and len(states) == len(_PROMPTS) and str(states.dtype) == "torch.float32"
+        expect(right and states.device.type == "cpu", form, fix)
+        form = f"the mask of '{stream}' is {mask.dtype} {tuple(mask.shape)}"
+        expect(str(mask.dtype) == "torch.bool" and mask.shape == states.shape[:2], form, fix)
+        expect(bool(states.isfinite().all()), f"states of '{stream}' are not finite", fix)
+        difference = float((states[:1] - alone.states[stream]).abs().max())
+        problem = f"a prompt's states in '{stream}' differ by {difference:.2g} when others are encoded with it"
+        expect(difference <= _TOLERANCE, problem, "Pad every prompt to one length, and mask the padding.")
+    shas = model.encoders()
+    right = bool(shas) and all(_SHA256.fullmatch(sha) for sha in shas.values()) and shas == model.encoders()
+    expect(right, f"encoders() returns {dict(shas)!r}", "Return a sha256 for each text encoder.")
+
+
+def check_streams(component: Component) -> None:
+    """Every site reads a stream that the text encoder gives, of the width of its weight."""
+    model = _model(component)
+    states = model.encode(_PROMPTS[:1]).states
+    fix = "Correct the stream or the columns of the site."
+    for site in model.sites():
+        first, end = site.columns or (0, site.shape[1])
+        width = states[site.stream].shape[2] if site.stream in states else 0
+        problem = f"'{site.path}' reads {end - first} columns of '{site.stream}', which has {width}"
+        expect(end - first == width, problem, fix)
+
+
+def check_pictures(component: Component) -> None:
+    """Pictures are uint8, and a picture is bit for bit the same whatever it is drawn with; global state is kept."""
+    import torch
+
+    model = _model(component)
+    settings = replace(model.default_settings(), steps=1, micro_batch=2)
+    before = global_state()
+    together = list(model.sample(_PROMPTS, [1, 2, 3], settings))
+    alone = list(model.sample(_PROMPTS[-1:], [3], settings))
+    different = changed(before, global_state())
+    expect(not different, f"sampling changes {', '.join(different)}", "Use generators of your own.")
+    expect(len(together) == len(_PROMPTS), f"{len(together)} pictures of 3 prompts", "Yield one a prompt, in order.")
+    for picture in together:
+        form = f"a picture is {picture.dtype} {tuple(picture.shape)}"
+        right = picture.dtype == torch.uint8 and picture.ndim == 3 and picture.shape[0] == 3
+        expect(right, form, "Yield uint8 (3, H, W) RGB on the CPU.")
+    same = torch.equal(together[-1], alone[0])
+    fix = "Give each picture a generator of its own, and fill the last micro-batch up to full size."
+    expect(same, "a picture drawn alone differs from the same one drawn with others", fix)
+
+
+def check_sampling_key(component: Component) -> None:
+    """The sampling key is JSON, the same again, and another for other settings."""
+    model = _model(component)
+    settings = model.default_settings()
+    fix = "Put everything that decides a picture into sampling_key, as numbers, texts, lists and tables."
+    try:
+        one, again, other = (
+            json.dumps(model.sampling_key(each), sort_keys=True, allow_nan=False)
+            for each in (settings, settings, replace(settings, steps=settings.steps + 1))
+        )
+    except (TypeError, ValueError) as error:
+        raise CheckError(f"the sampling key cannot be written as JSON: {error}", fix) from error
+    expect(one == again, "the sampling key differs from one call to the next", fix)
+    expect(one != other, "the sampling key does not tell one more step", fix)
+
+
+def check_logits(component: Component) -> None:
+    """Logits are finite float32 (N, C), and a picture's do not depend on its companions."""
+    import torch
+
+    model = _model(component)
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        together, alone = model.classify(images), model.classify(images[:1])
+    form = f"logits of 3 pictures are {together.dtype} {tuple(together.shape)}"
+    right = together.ndim == 2 and len(together) == 3 and together.dtype == torch.float32
+    expect(right and bool(together.isfinite().all()), form, "Return finite float32 (N, C).")
+    difference = float((together[:1] - alone).abs().max())
+    expect(difference <= _TOLERANCE, f"judged alone, logits differ by {difference:.2g}", "Put it into eval mode.")
+
+
+def _model(component: Component) -> Any:
+    """Return the model on the CPU, freshly loaded."""
+    try:
+        if component.spec.folder:
+            plan = plan_model(f"{component.plugin}:{component.spec.name}", component.registry)
+            return load(plan, device="cpu", dtype="float32", download=False, revision="")
+        loader = component.load()
+        return loader(str(_pipeline_folder()), device="cpu", dtype="float32", download=False, revision=None)
+    except VuError as error:
+        raise CheckError(error.message, error.hint or "Correct the spec or the folder.") from error
+
+
+@cache
+def _pipeline_folder() -> Path:
+    """Return a tiny pipeline in diffusers' format, written once a process."""
+    from vu_core.testing.pipelines import write_pipeline
+
+    folder = Path(tempfile.mkdtemp(prefix="vu-check-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # The libraries that write it draw progress bars and give advice.
+    with redirect_stderr(io.StringIO()):
+        return write_pipeline(folder)
+
+
+def _offers(*capabilities: str) -> Any:
+    """Return the condition that a model promises these capabilities and can be loaded by the kit."""
+
+    def holds(component: Component) -> bool:
+        spec = component.spec
+        return bool(spec.folder or spec.marker == PIPELINE_MARKER) and {*capabilities} <= {*spec.capabilities}
+
+    return holds
+
+
+_check = partial(Check, subject="model")
+
+CHECKS = (
+    _check(check_capabilities, when=_offers()),
+    _check(check_fingerprint, when=_offers()),
+    _check(check_sites, when=_offers("HasSites")),
+    _check(check_tensors, when=_offers("TensorSource", "HasSites")),
+    _check(check_encodings, when=_offers("Encodes")),
+    _check(check_streams, when=_offers("Encodes", "HasSites")),
+    _check(check_pictures, when=_offers("Samples")),
+    _check(check_sampling_key, when=_offers("Samples")),
+    _check(check_logits, when=_offers("Classifies")),
+)

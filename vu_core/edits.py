@@ -4,8 +4,9 @@ An edit never touches a model on disk. Tensor names begin with the pipeline comp
 to, as diffusers' own LoRA files do:
 
 - ``lora``: ``unet.<module>.lora_A.weight`` (rank, in) and ``unet.<module>.lora_B.weight``
-  (out, rank); the parameter ``unet.<module>.weight`` gains ``B @ A``. Any scale is baked into B and
-  alpha equals the rank, so plain diffusers loads the file.
+  (out, rank); the parameter ``unet.<module>.weight`` gains ``B @ A``. Of a convolution they are
+  (rank, in, height, width) and (out, rank, 1, 1), and the product is that of both flattened to two
+  dimensions. Any scale is baked into B and alpha equals the rank, so plain diffusers loads the file.
 - ``dense``: ``unet.<parameter>``, the tensor that replaces the parameter.
 """
 
@@ -74,7 +75,8 @@ class Edit:
         """Return a low-rank edit.
 
         Args:
-            factors: By parameter name, ``A`` (rank, in) and ``B`` (out, rank).
+            factors: By parameter name, ``A`` (rank, in) and ``B`` (out, rank); of a convolution
+                (rank, in, height, width) and (out, rank, 1, 1).
             fields: Other fields of `Edit`.
 
         Raises:
@@ -84,7 +86,7 @@ class Edit:
         for parameter, (a, b) in factors.items():
             if not parameter.endswith(_WEIGHT):
                 raise EditError(f"'{parameter}' cannot have a low-rank edit: it is not a module's weight")
-            if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
+            if a.ndim not in (2, 4) or b.shape[1:] != (a.shape[0], *(1,) * (a.ndim - 2)):
                 raise EditError(f"factors of '{parameter}' do not fit: A {tuple(a.shape)}, B {tuple(b.shape)}")
             module = parameter.removesuffix(_WEIGHT)
             tensors[module + _LORA_A] = a.detach().cpu().float().contiguous()
@@ -112,7 +114,7 @@ class Edit:
                 module = parameter.removesuffix(_WEIGHT)
                 a = self.tensors[module + _LORA_A].to(base.device, torch.float32)
                 b = self.tensors[module + _LORA_B].to(base.device, torch.float32)
-                change = b @ a
+                change = (b.flatten(1) @ a.flatten(1)).view(len(b), *a.shape[1:])
             else:
                 change = self.tensors[parameter].to(base.device, torch.float32) - base.float()
             return change if self.scale == 1.0 else change * self.scale

@@ -1,14 +1,14 @@
 """What the objects behind specs must offer, as typing Protocols; nobody inherits from them.
 
 A model offers some of the capabilities `TensorSource`, `HasSites`, `Encodes`, `Denoises`,
-`Samples`, `Classifies`. An unlearner's spec names those it needs.
+`Diffuses`, `Samples`, `Classifies`. An unlearner's spec names those it needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from vu_core.types import Concept, Measurement, Request, Sample, SamplerSettings, Site
 
 OTHER = "other"
+
+Split = Literal["train", "validation", "test"]
 
 
 class Model(Protocol):
@@ -106,6 +108,44 @@ class Denoises(Protocol):
 
 
 @runtime_checkable
+class Diffuses(Protocol):
+    """Trains on pictures: turns them into latents and adds the noise that the denoiser learns to undo."""
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Height and width, in pixels, of the pictures it draws unless told otherwise."""
+
+    @property
+    def training_timesteps(self) -> int:
+        """Number T of noise levels: timesteps are integers in [0, T)."""
+
+    def posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation of the latents of ``images``, as the denoiser reads latents.
+
+        Args:
+            images: uint8 (N, 3, H, W) RGB.
+
+        Returns:
+            Two float32 tensors (N, C, h, w), on the CPU.
+        """
+
+    def posterior_key(self) -> Mapping[str, Any]:
+        """Return, as JSON values, all that decides a posterior besides the image."""
+
+    def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """Return ``latents`` (N, C, h, w) with ``noise`` of the same shape at ``timesteps`` int64 (N,)."""
+
+    def target(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """Return what a perfect denoiser predicts for ``add_noise`` of the same arguments: (N, C, h, w)."""
+
+    def unload_encoders(self) -> None:
+        """Free the memory of what `posterior` and `encode` load; both load it again when called.
+
+        No edit of these components may be applied meanwhile.
+        """
+
+
+@runtime_checkable
 class Samples(Protocol):
     """Draws pictures from prompts."""
 
@@ -132,7 +172,7 @@ class Classifies(Protocol):
 
 
 CAPABILITIES: dict[str, type] = {
-    cls.__name__: cls for cls in (TensorSource, HasSites, Encodes, Denoises, Samples, Classifies)
+    cls.__name__: cls for cls in (TensorSource, HasSites, Encodes, Denoises, Diffuses, Samples, Classifies)
 }
 
 
@@ -171,6 +211,46 @@ class Dataset(Protocol):
 
     def split(self, request: Request) -> Data:
         """Return what an unlearner may use for ``request``; never what an evaluation uses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One picture of a dataset and what is known about it.
+
+    Attributes:
+        id: Stable name, unique within its dataset.
+        caption: A sentence that is true of it; empty when there is none.
+        attributes: What it shows, by kind: ``{"object": "cat", "style": "noto"}``.
+        load: Called without arguments, returns its pixels; see `read`.
+    """
+
+    id: str
+    caption: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    load: Callable[[], torch.Tensor] = field(repr=False, compare=False)
+
+    def read(self) -> torch.Tensor:
+        """Return its pixels: uint8 (3, H, W) RGB on the CPU.
+
+        Raises:
+            OSError: Its file is missing or damaged.
+        """
+        return self.load()
+
+    def shows(self, concept: Concept) -> bool:
+        """Return whether it shows ``concept``."""
+        return self.attributes.get(concept.kind) == concept.name
+
+
+@runtime_checkable
+class HasPictures(Protocol):
+    """A dataset with pictures to learn from, besides concepts and prompts."""
+
+    def pictures(self, split: Split) -> Sequence[Picture]:
+        """Return the pictures of a split, in a fixed order; no picture is in two splits.
+
+        None is one that a protocol draws or measures, and no caption uses a protocol's wording.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

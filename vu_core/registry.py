@@ -22,6 +22,8 @@ from vu_core.specs import (
 # What the project's own distributions provide, to say what to install.
 FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "vu-uce": ("unlearner",),
+    "vu-fade": ("unlearner",),
+    "vu-lora": ("unlearner",),
     "vu-metrics-image": ("metric",),
     "vu-emoji": ("model", "dataset", "scorer", "protocol"),
     "vu-diffusers": ("model",),

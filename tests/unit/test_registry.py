@@ -73,7 +73,7 @@ def test_a_plugin_that_is_off_may_have_provided_it():
 
 def test_nothing_of_the_kind_is_installed():
     assert message(name="uce") == (
-        "unknown unlearner 'uce'. No unlearner is installed; install one: pip install vu-uce"
+        "unknown unlearner 'uce'. No unlearner is installed; install one: pip install vu-uce vu-fade vu-lora"
     )
 
 

@@ -50,6 +50,7 @@ class Family:
         rules: Where text enters the denoiser.
         options: Entries of ``model_index.json`` that the pipeline's constructor takes.
         fixed: Arguments of the constructor that never depend on the folder.
+        normalised_latents: Whether the pipeline reads the VAE's ``latents_mean`` and ``latents_std``, if it has any.
         scheduler_fixes: Entries that the constructor sets in any scheduler's configuration, with a warning.
         guidance_scale: Default of the pipeline's own call.
         steps: Default of the pipeline's own call.
@@ -63,6 +64,7 @@ class Family:
     rules: Sequence[SiteRule]
     options: Sequence[str] = ()
     fixed: Mapping[str, object | None]
+    normalised_latents: bool = False
     scheduler_fixes: Mapping[str, object] = field(default_factory=dict)
     guidance_scale: float
     steps: int = 50
@@ -109,6 +111,7 @@ STABLE_DIFFUSION_XL = Family(
     rules=_UNET_RULES,
     options=("force_zeros_for_empty_prompt",),
     fixed={"add_watermarker": False},
+    normalised_latents=True,
     guidance_scale=5.0,
 )
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,9 @@ from vu_core.edits import check_unedited
 from vu_core.numerics import float32_precision, torch_defaults
 from vu_diffusers.families import POOLED, TEXT
 from vu_diffusers.hub import find_folder
+from vu_diffusers.modes import evaluating, while_evaluating
 from vu_diffusers.sources import FolderSource, PipelineSource, Source
+from vu_diffusers.training import Diffusing
 from vu_diffusers.weights import read_json
 
 if TYPE_CHECKING:
@@ -87,11 +88,11 @@ def adopt(found: Any, *, name: str = "pipeline") -> DiffusersModel:
     return DiffusersModel(source, name=name, device=parameter.device.type, dtype=dtype)
 
 
-class DiffusersModel:
+class DiffusersModel(Diffusing):
     """A text-to-image pipeline of a U-Net family; made by `load` or `adopt`.
 
-    It offers `TensorSource`, `HasSites`, `Encodes`, `Denoises` and `Samples`. Reading tensors imports
-    torch alone, encoding also transformers, and only denoising and sampling import diffusers.
+    It offers `TensorSource`, `HasSites`, `Encodes`, `Denoises`, `Diffuses` and `Samples`. Reading tensors
+    imports torch alone, encoding also transformers, and only the last three import diffusers.
 
     Attributes:
         name: How the user called it.
@@ -203,7 +204,7 @@ class DiffusersModel:
 
         family = self._source.family
         encoders = [(self._tokenizer(of), self._float32_encoder(name)) for name, of in family.tokenizers.items()]
-        with _evaluating(module for _, module in encoders):
+        with evaluating(module for _, module in encoders):
             return encode(prompts, encoders, penultimate=family.penultimate, name=self.name)
 
     def encoders(self) -> Mapping[str, str]:
@@ -253,6 +254,11 @@ class DiffusersModel:
         except ConfigError as error:
             raise ModelError(f"'{path}': {error.message}", hint=error.hint) from error
 
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Height and width, in pixels, that the denoiser was trained at."""
+        return self._size()
+
     @torch_defaults()
     def sample(self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplerSettings) -> Iterator[torch.Tensor]:
         """Yield one picture a prompt, in order: uint8 (3, H, W) RGB on the CPU.
@@ -276,7 +282,7 @@ class DiffusersModel:
         scale = self._pixels_per_latent()
         latent_shape = (int(pipe.unet.config.in_channels), height // scale, width // scale)
         pictures = draw(pipe, prompts, seeds, replace(settings, height=height, width=width), latent_shape)
-        return _while_evaluating(self._modules.values(), pictures)
+        return while_evaluating(self._modules.values(), pictures)
 
     def sampling_key(self, settings: SamplerSettings) -> Mapping[str, Any]:
         """Return, as JSON values, all that decides a picture besides prompt, seed and edits."""
@@ -355,21 +361,3 @@ class DiffusersModel:
 def _json_value(value: Any) -> Any:
     """Return ``value``, or its name when it is a number that JSON lacks: DPM-Solver stores ``-Infinity``."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@contextmanager
-def _evaluating(modules: Iterable[torch.nn.Module]) -> Iterator[None]:
-    """Put modules into eval mode and give every submodule its own mode back at the end."""
-    training = [part for module in modules for part in module.modules() if part.training]
-    try:
-        for part in training:
-            part.training = False
-        yield
-    finally:
-        for part in training:
-            part.training = True
-
-
-def _while_evaluating(modules: Iterable[torch.nn.Module], items: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
-    with _evaluating(modules):
-        yield from items

@@ -17,6 +17,6 @@ def vu_models() -> Iterator[ModelSpec]:
         marker="model_index.json",
         adopts=("diffusers.pipelines.pipeline_utils.DiffusionPipeline",),
         adopter="vu_diffusers.model:adopt",
-        capabilities=("TensorSource", "HasSites", "Encodes", "Denoises", "Samples"),
+        capabilities=("TensorSource", "HasSites", "Encodes", "Denoises", "Diffuses", "Samples"),
         family="text-to-image",
     )

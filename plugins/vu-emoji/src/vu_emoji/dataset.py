@@ -6,6 +6,7 @@ from collections.abc import Collection
 from functools import cache
 
 from vu_core import Concept, Data, Request
+from vu_core.interfaces import Picture, Split
 from vu_emoji.catalogue import load_catalogue, with_articles
 
 OBJECT, STYLE, BOTH = "object", "style", "both"
@@ -74,6 +75,17 @@ class EmojiDataset:
             if template != EVALUATED_WORDING
         ]
         return [with_articles(prompt) for prompt in (*alone, *together)]
+
+    def pictures(self, split: Split) -> list[Picture]:
+        """Return the art of the pipeline's own training cells, composed anew for each split: see `vu_emoji.pictures`.
+
+        Captions are prompts of `prompts` for the object and for the style, and name the background where
+        it is not the default one.
+        """
+        from vu_emoji.pictures import list_pictures
+
+        wordings = [template for template in self._catalogue.templates[BOTH] if template != EVALUATED_WORDING]
+        return list_pictures(self._catalogue, split, wordings)
 
     def split(self, request: Request) -> Data:
         """Return what an unlearner may use: other wordings and none of the pictures of the protocols.

@@ -20,6 +20,21 @@ UCE_PRESET = {
     "form": "lora",
 }
 
+# Chosen by forgetting cat for dog; car and the style noto were tried with it and changed nothing. Its pictures are
+# those of `EmojiDataset.pictures`, in wordings that no protocol measures.
+FADE_PRESET = {
+    "rank": 8,
+    "alpha": 8.0,
+    "learning_rate": 1e-3,
+    "steps": 200,
+    "forget_weight": 1.0,
+    "batch_size": 4,
+    "retain_batch_size": 8,
+    "pictures_each": 16,
+    # Nothing in the art is mirrored.
+    "flip": False,
+}
+
 
 @hookimpl
 def vu_models() -> Iterator[ModelSpec]:
@@ -30,11 +45,16 @@ def vu_models() -> Iterator[ModelSpec]:
         folder="vu_emoji:assets/pipeline",
         embedded=True,
         family="text-to-image",
-        capabilities=("TensorSource", "HasSites", "Encodes", "Denoises", "Samples"),
+        capabilities=("TensorSource", "HasSites", "Encodes", "Denoises", "Diffuses", "Samples"),
         dataset="emoji",
         protocol="emoji@1",
         quick_protocol="emoji-quick@1",
-        presets={"uce": {"default": UCE_PRESET}},
+        presets={
+            "uce": {"default": UCE_PRESET},
+            "fade": {"default": FADE_PRESET},
+            "fade-per-module": {"default": FADE_PRESET},
+            "fade-per-weight": {"default": FADE_PRESET},
+        },
     )
 
 

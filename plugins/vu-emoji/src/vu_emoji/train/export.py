@@ -61,6 +61,8 @@ def export_pipeline(work: Workspace, cache: LatentPool, settings: UnetSettings, 
     # from_pretrained gives a pipeline of one type.
     pipe.text_encoder.float().save_pretrained(temporary / "text_encoder")
     write_json(temporary / "vu_sampling.json", {"steps": STEPS, "guidance_scale": GUIDANCE_SCALE})
+    # The denoiser learned from means; around them the autoencoder's posterior is up to four times as wide as they are.
+    write_json(temporary / "vu_training.json", {"posterior": "mean"})
     made = {
         "schema": 1,
         "unet": {"checkpoint": source.stem, **notes},

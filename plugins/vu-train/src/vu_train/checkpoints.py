@@ -1,0 +1,114 @@
+"""Checkpoints of a training: one safetensors file each, tensors by name and JSON in its header, never pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from vu_core import RunError
+from vu_core.files import atomic_path
+
+_NOTES = "vu_train"
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The state of a training between two steps.
+
+    Attributes:
+        step: Steps done.
+        seconds: Time they took.
+        key: What decided them, as JSON: a training of another key cannot continue.
+        versions: Software and threads, of which bitwise equality also depends.
+        tensors: Parameters, their moving averages and the optimiser's state, as ``"parameter/<name>"``, ...
+    """
+
+    step: int
+    seconds: float
+    key: Mapping[str, Any]
+    versions: Mapping[str, Any]
+    tensors: Mapping[str, torch.Tensor]
+
+
+class Checkpoints:
+    """The checkpoints in one folder.
+
+    Args:
+        folder: Made when first written to.
+        keep: How many of the newest stay.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder = folder
+        self._keep = keep
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint under its final name at once, then remove the oldest ones.
+
+        Raises:
+            RunError: The disk is full or the folder cannot be written.
+        """
+        notes = {
+            "schema": _SCHEMA,
+            "step": checkpoint.step,
+            "seconds": checkpoint.seconds,
+            "key": checkpoint.key,
+            "versions": checkpoint.versions,
+        }
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+        with atomic_path(self.folder / f"step-{checkpoint.step:08d}.safetensors") as temporary:
+            save_file(tensors, temporary, metadata={_NOTES: json.dumps(notes), "format": "pt"})
+        for path in self.paths()[: -self._keep]:
+            path.unlink(missing_ok=True)
+
+    def newest(self, warnings: list[str]) -> Checkpoint | None:
+        """Return the newest checkpoint that can be read, or None; a damaged one is named in ``warnings``."""
+        for path in reversed(self.paths()):
+            try:
+                return _read(path)
+            except (SafetensorError, OSError, ValueError, KeyError) as error:
+                warnings.append(f"the checkpoint '{path}' is damaged ({error}); an older one, if any, is used")
+        return None
+
+    def paths(self) -> list[Path]:
+        """Return the files, oldest first."""
+        return sorted(self.folder.glob("step-*.safetensors"))
+
+    def remove_unfinished(self) -> None:
+        """Remove what a killed process left half written."""
+        for path in self.folder.glob(".step-*.part"):
+            path.unlink(missing_ok=True)
+
+
+def check_same(found: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a checkpoint of another training.
+
+    Raises:
+        RunError: The keys differ; the message says in what.
+    """
+    asked = json.loads(json.dumps(asked))
+    different = sorted(name for name in {*found, *asked} if found.get(name) != asked.get(name))
+    if different:
+        raise RunError(
+            f"the checkpoints in '{folder}' belong to another training; what differs: {', '.join(different)}",
+            hint="Use another run folder, or remove that one.",
+        )
+
+
+def _read(path: Path) -> Checkpoint:
+    with safe_open(path, framework="pt") as file:
+        notes = json.loads(file.metadata()[_NOTES])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if notes["schema"] != _SCHEMA:
+        raise ValueError(f"written by another version of vu-train: schema {notes['schema']}, not {_SCHEMA}")
+    return Checkpoint(
+        step=notes["step"], seconds=notes["seconds"], key=notes["key"], versions=notes["versions"], tensors=tensors
+    )

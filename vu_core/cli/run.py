@@ -66,28 +66,24 @@ def run_command(
 
 
 def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resume: bool, json_output: bool) -> None:
-    import json
-
     from vu_core import progress
     from vu_core.cli import INTERRUPTED, _screen
     from vu_core.models import load
     from vu_core.planning import plan_run
     from vu_core.registry import Registry
-    from vu_core.runner import Surface, open_folder, run
+    from vu_core.runner import open_folder, run
+    from vu_core.stages import Surface
 
     registry = Registry.discover()
     plan = plan_run(spec, registry, quick=quick)
     folder = out or (_last_like(plan) if resume else _new_folder(plan))
     if dry_run:
-        if json_output:
-            typer.echo(json.dumps(_screen.plan_rows(plan, folder), indent=2))
-        else:
-            _screen.show_plan(plan, folder)
+        _screen.show_rows(_screen.plan_rows(plan, folder), json_output=json_output)
         return
     asked = plan.spec
     model = load(plan.model, device=asked.device, dtype=asked.dtype, download=asked.download, revision=asked.revision)
     open_folder(folder, plan, resume=resume)
-    _interrupt_on_terminate()
+    _screen.interrupt_on_terminate()
     surface = Surface(track=progress.track, say=progress.say)
     if plan.spec.preset != "none":
         progress.say(f"preset '{plan.spec.preset}' of model '{plan.model.name}'; --preset none uses published values")
@@ -164,12 +160,3 @@ def _last_like(plan: Any) -> Path:
             continue
         return file.parent
     raise RunError(f"no run like this one is under '{_RUNS}'", hint="Start it without --resume, or name its --out.")
-
-
-def _interrupt_on_terminate() -> None:
-    import signal
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)

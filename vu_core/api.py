@@ -223,7 +223,7 @@ def evaluate(
         metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
     )
     with _surroundings(model, progress=progress, out=out) as ctx:
-        record = measure_model(plan, model, edits, ctx.out_dir, Surface(track=ctx.track))
+        record = measure_model(plan, model, edits, ctx.out_dir, Surface(track=ctx.track), contact_sheet=out is not None)
         ctx.warnings.extend(record.warnings)
     return Evaluation(
         model=chosen.name,

@@ -86,7 +86,7 @@ def measure_model(
     folder: Path,
     surface: Surface | None = None,
     *,
-    seed: int = 0,
+    contact_sheet: bool = True,
 ) -> Record:
     """Measure ``model`` before and after ``edits``, or as it is when there are none, and return the record.
 
@@ -98,7 +98,7 @@ def measure_model(
         edits: In effect together after; their order is recorded.
         folder: Where everything is written.
         surface: Shows how far it is.
-        seed: Of what metrics draw at random.
+        contact_sheet: Whether one is drawn.
 
     Raises:
         VuError: The model, an edit or the disk failed; the record says where.
@@ -111,15 +111,15 @@ def measure_model(
         out_dir=folder,
         device=model.device,
         dtype=model.dtype,
-        seed=seed,
         warnings=record.warnings,
         track=surface.track,
     )
     comparison = Comparison(plan=plan, model=model, root=folder / IMAGES, ctx=ctx)
     with record.kept():
         measure(comparison, edits, stages, Judges(model.device))
-        with stages.stage("report"):
-            draw_contact_sheet(comparison, folder, compared=bool(edits))
+        if contact_sheet:
+            with stages.stage("report"):
+                draw_contact_sheet(comparison, folder, compared=bool(edits))
     return record
 
 

@@ -99,7 +99,7 @@ def _carry_out(
     surface = Surface(track=progress.track, say=progress.say)
     with nullcontext(out) if out else TemporaryDirectory(prefix="vu-") as folder:
         try:
-            record = measure_model(plan, model, subject.edits, Path(folder), surface)
+            record = measure_model(plan, model, subject.edits, Path(folder), surface, contact_sheet=out is not None)
         except KeyboardInterrupt:
             progress.say("interrupted; the same command continues, as pictures drawn so far are kept")
             raise typer.Exit(INTERRUPTED) from None

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def make_edit(plan: UnlearnPlan, model: Model, ctx: RunContext) -> Edit:
     """Return the edit that ``plan`` makes of ``model``, checked, with what was asked in its ``info``.
 
-    ``info`` gets ``plugin``, ``preset``, ``config``, ``seed`` and ``request``, beside what the unlearner says itself.
+    ``info`` gets ``model``, ``plugin``, ``preset``, ``config``, ``seed`` and ``request``, beside what the unlearner
+    says itself.
 
     Raises:
         PluginError: The unlearner returned something else.
@@ -33,7 +34,7 @@ def make_edit(plan: UnlearnPlan, model: Model, ctx: RunContext) -> Edit:
     unlearner: Unlearner = plan.unlearner.load()()
     edit = unlearner.unlearn(model, plan.request, plan.data, plan.config, ctx)
     _check(edit, plan.unlearner)
-    return replace(edit, unlearner=plan.unlearner.spec.name, info={**edit.info, **_stamp(plan)})
+    return replace(edit, unlearner=plan.unlearner.spec.name, info={**edit.info, **_stamp(plan, model)})
 
 
 def request_of(edit: Edit) -> Request:
@@ -54,8 +55,9 @@ def request_of(edit: Edit) -> Request:
     return Request(**{key: tuple(Concept(**concept) for concept in concepts) for key, concepts in request.items()})
 
 
-def _stamp(plan: UnlearnPlan) -> dict[str, Any]:
+def _stamp(plan: UnlearnPlan, model: Model) -> dict[str, Any]:
     stamp = {
+        "model": model.name,
         "plugin": f"{plan.unlearner.plugin} {plan.unlearner.version}",
         "preset": plan.preset,
         "config": plan.options,

@@ -47,15 +47,17 @@ def run_command(
 
     Example: vu run uce --forget cat
     """
+    from vu_core.cli._arguments import SCORER, names, pairs
+
     given = {
         "unlearner": unlearner or None,
-        "forget": _split(forget),
-        "retain": _split(retain),
-        "replace_with": _split(replace_with),
+        "forget": names(forget),
+        "retain": names(retain),
+        "replace_with": names(replace_with),
         "model": model,
         "dataset": dataset,
         "protocol": protocol,
-        "metrics": _split(metric),
+        "metrics": names(metric),
         "preset": preset,
         "seed": seed,
         "device": device,
@@ -64,37 +66,33 @@ def run_command(
         "revision": revision,
     }
     values = {key: value for key, value in given.items() if value is not None}
-    pairs = {
-        "options": _pairs(option, "-o takes key=value", "-o erase_scale=2"),
-        "scorers": _pairs(scorer, "--scorer takes role=name", "--scorer object=emoji-object-b"),
+    tables = {
+        "options": pairs(option, "-o takes key=value", "-o erase_scale=2"),
+        "scorers": pairs(scorer, *SCORER),
     }
-    spec = _spec(values, pairs, config, out if resume else None)
+    spec = _spec(values, tables, config, out if resume else None)
     _carry_out(spec, out, quick=quick, dry_run=dry_run, resume=resume, json_output=json_output)
 
 
 def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resume: bool, json_output: bool) -> None:
-    import json
-
     from vu_core import progress
     from vu_core.cli import INTERRUPTED, _screen
     from vu_core.models import load
     from vu_core.planning import plan_run
     from vu_core.registry import Registry
-    from vu_core.runner import Surface, open_folder, run
+    from vu_core.runner import open_folder, run
+    from vu_core.stages import Surface
 
     registry = Registry.discover()
     plan = plan_run(spec, registry, quick=quick)
     folder = out or (_last_like(plan) if resume else _new_folder(plan))
     if dry_run:
-        if json_output:
-            typer.echo(json.dumps(_screen.plan_rows(plan, folder), indent=2))
-        else:
-            _screen.show_plan(plan, folder)
+        _screen.show_rows(_screen.plan_rows(plan, folder), json_output=json_output)
         return
     asked = plan.spec
     model = load(plan.model, device=asked.device, dtype=asked.dtype, download=asked.download, revision=asked.revision)
     open_folder(folder, plan, resume=resume)
-    _interrupt_on_terminate()
+    _screen.interrupt_on_terminate()
     surface = Surface(track=progress.track, say=progress.say)
     if plan.spec.preset != "none":
         progress.say(f"preset '{plan.spec.preset}' of model '{plan.model.name}'; --preset none uses published values")
@@ -111,7 +109,7 @@ def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resum
         raise typer.Exit(1)
 
 
-def _spec(values: dict[str, Any], pairs: dict[str, dict[str, str]], config: Path | None, resumed: Path | None) -> Any:
+def _spec(values: dict[str, Any], tables: dict[str, dict[str, str]], config: Path | None, resumed: Path | None) -> Any:
     from dataclasses import asdict
 
     from vu_core.errors import ConfigError
@@ -121,29 +119,11 @@ def _spec(values: dict[str, Any], pairs: dict[str, dict[str, str]], config: Path
         config = resumed / RUN_FILE
     if config is not None:
         base = asdict(read_run_file(config))
-        merged = {key: {**base[key], **given} for key, given in pairs.items()}
+        merged = {key: {**base[key], **given} for key, given in tables.items()}
         return run_spec({**base, **values, **merged}, origin="the command line")
     if "unlearner" not in values:
         raise ConfigError("no unlearner was named", hint="As in 'vu run uce --forget cat'; see 'vu list unlearner'.")
-    return run_spec({"forget": (), **values, **pairs}, origin="the command line")
-
-
-def _pairs(given: list[str] | None, rule: str, example: str) -> dict[str, str]:
-    from vu_core.errors import ConfigError
-
-    found = {}
-    for pair in given or ():
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"{rule}, '{pair}' was given", hint=f"As in {example}.")
-        found[key.strip()] = value.strip()
-    return found
-
-
-def _split(values: list[str] | None) -> list[str] | None:
-    if values is None:
-        return None
-    return [part.strip() for value in values for part in value.split(",")]
+    return run_spec({"forget": (), **values, **tables}, origin="the command line")
 
 
 def _new_folder(plan: Any) -> Path:
@@ -171,12 +151,3 @@ def _last_like(plan: Any) -> Path:
             continue
         return file.parent
     raise RunError(f"no run like this one is under '{_RUNS}'", hint="Start it without --resume, or name its --out.")
-
-
-def _interrupt_on_terminate() -> None:
-    import signal
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)

@@ -68,18 +68,13 @@ def environment(tmp_path) -> dict[str, str]:
     return {**os.environ, **OFFLINE, "PATH": path, "VIRTUAL_ENV": str(home), "COLUMNS": "80"}
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> str:
-    return str(tmp_path_factory.mktemp("cache"))
-
-
 @pytest.mark.embedded
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")
 @pytest.mark.parametrize("page", sorted(path.name for path in TUTORIALS.glob("*.md")))
-def test_a_tutorial_does_what_it_says(page, environment, cache, tmp_path):
+def test_a_tutorial_does_what_it_says(page, environment, embedded_cache, tmp_path):
     work = tmp_path / "work"
     work.mkdir()
-    environment["VU_CACHE_DIR"] = cache
+    environment["VU_CACHE_DIR"] = str(embedded_cache)
     printed, text = "", (TUTORIALS / page).read_text()
     found = list(blocks(text))
     assert 2 * len(found) == len(re.findall("^```", text, flags=re.MULTILINE))

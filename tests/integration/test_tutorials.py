@@ -23,6 +23,11 @@ SET_UP = {
     "pip install nox && nox -s demo": "vu run uce --forget cat --quick",
     ". .nox/demo/bin/activate": ":",
     ". path/to/vu/.nox/demo/bin/activate": ":",
+    "pip install -e path/to/vu/plugins/vu-train -e path/to/vu/plugins/vu-fade": ":",
+    # Trained once a session, and continued here, which prints the same.
+    "vu run fade --forget cat --replace-with dog --quick": (
+        "mkdir runs && cp -r $FADE_RUN runs/fade-cat && vu run --resume --out runs/fade-cat"
+    ),
 }
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 COMMANDS = {"vu": "vu_core", "pip": "pip", "pytest": "pytest"}
@@ -71,9 +76,11 @@ def environment(tmp_path) -> dict[str, str]:
 @pytest.mark.embedded
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")
 @pytest.mark.parametrize("page", sorted(path.name for path in TUTORIALS.glob("*.md")))
-def test_a_tutorial_does_what_it_says(page, environment, embedded_cache, tmp_path):
+def test_a_tutorial_does_what_it_says(page, environment, embedded_cache, tmp_path, request):
     work = tmp_path / "work"
     work.mkdir()
+    if page == "replace-a-person.md":
+        environment["FADE_RUN"] = str(request.getfixturevalue("fade_run"))
     environment["VU_CACHE_DIR"] = str(embedded_cache)
     printed, text = "", (TUTORIALS / page).read_text()
     found = list(blocks(text))

@@ -323,5 +323,6 @@ def _line(outcome: Outcome) -> str:
     name = f"{outcome.run.unlearner} {outcome.run.concept.name}"
     if outcome.status == "failed":
         return f"{name}: {outcome.error}"
-    numbers = (f"{r.metric} {r.after:.1f}" for r in outcome.results if r.unit == "%" and r.after is not None)
-    return f"{name}: {sum(outcome.seconds.values()):.0f} s; {', '.join(list(numbers)[:4])}"
+    shares = {r.metric: r.after for r in reversed(outcome.results) if r.unit == "%" and r.after is not None}
+    numbers = [f"{metric} {after:.1f}" for metric, after in reversed(shares.items())]
+    return f"{name}: {sum(outcome.seconds.values()):.0f} s; {', '.join(numbers)}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vu_core.types import Concept
 
 _CELL, _EDGE, _HEAD, _LETTER = 30, 14, 64, 13
-_PAPER, _INK, _QUIET, _EMPTY = "#ffffff", "#1b1b1f", "#6b6b76", "#e6e6ea"
+_PAPER, _INK, _QUIET, _EMPTY, _GRID = "#ffffff", "#1b1b1f", "#6b6b76", "#e6e6ea", "#ececf0"
 _LOST, _GAINED = (178, 24, 43), (33, 102, 172)
 _FULL = 100.0
 _DARK = 0.55
@@ -69,7 +69,7 @@ def _draw_cell(sheet: Picture, corner: tuple[int, int], cell: Cell | None) -> No
         return
     share = min(abs(cell.change) / _FULL, 1.0)
     itself = cell.forget == cell.measured
-    pen.rectangle(box, fill=_colour(cell.change, share), outline=_INK if itself else None, width=2)
+    pen.rectangle(box, fill=_colour(cell.change, share), outline=_INK if itself else _GRID, width=2 if itself else 1)
     ink = _PAPER if share > _DARK else _INK
     if abs(cell.change) >= _NOTED:
         pen.text((x + _CELL // 2 - 1, y + _CELL // 2), f"{abs(cell.change):.0f}", fill=ink, font=font(11), anchor="mm")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vu_core.chains import forgotten_by, request_of
 from vu_core.comparison import AFTER, BEFORE, Comparison, Judges
 from vu_core.concepts import find_concepts, qualified
 from vu_core.context import RunContext
@@ -20,7 +21,6 @@ from vu_core.report import write_contact_sheet
 from vu_core.runspec import RUN_FILE
 from vu_core.stages import Stages, Surface
 from vu_core.types import Concept, Request
-from vu_core.unlearning import request_of
 from vu_core.verdicts import VERDICTS_FILE, Verdicts
 
 if TYPE_CHECKING:
@@ -125,18 +125,20 @@ def measure_model(
     return record
 
 
-def measure(comparison: Comparison, edits: Sequence[Edit], stages: Stages, judges: Judges) -> None:
+def measure(
+    comparison: Comparison, edits: Sequence[Edit], stages: Stages, judges: Judges, earlier: Sequence[Edit] = ()
+) -> None:
     """Draw what ``comparison`` asks for before and after ``edits`` and put all that is measured into the record.
 
-    Without edits the model is measured alone, as ``before``.
+    Without edits the model is measured alone, as ``before``. What is ``earlier`` is in effect before and after.
     """
     record, model = stages.record, comparison.model
-    record.applied = [_facts(edit) for edit in edits]
+    record.applied = [_facts(edit) for edit in (*earlier, *edits)]
     with stages.stage("sample before") as detail:
-        detail.update(comparison.draw(BEFORE, ()))
+        detail.update(comparison.draw(BEFORE, earlier))
     if edits:
         with stages.stage("sample after") as detail:
-            detail.update(comparison.draw(AFTER, edits))
+            detail.update(comparison.draw(AFTER, (*earlier, *edits)))
     record.model = {**record.model, "fingerprint": model.fingerprint(), "revision": getattr(model, "revision", None)}
     with stages.stage("evaluate"):
         _evaluate(comparison, record, judges, compared=bool(edits))
@@ -187,11 +189,10 @@ def _request(forget: tuple[str | Concept, ...], edits: Sequence[Edit], dataset: 
         known = {qualified(concept): concept for concept in forget if isinstance(concept, Concept)}
         names = [qualified(concept) if isinstance(concept, Concept) else concept for concept in forget]
         return Request(forget=find_concepts(names, dataset, known))
-    asked = [request_of(edit) for edit in edits]
-    if len(asked) == 1:
-        return asked[0]
+    if len(edits) == 1:
+        return request_of(edits[0])
     # What replaces a concept is left out: one edit's replacement may be what another forgets.
-    return Request(forget=tuple(dict.fromkeys(concept for request in asked for concept in request.forget)))
+    return Request(forget=forgotten_by(tuple(edits)))
 
 
 def _facts(edit: Edit) -> dict[str, Any]:

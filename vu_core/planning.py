@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vu_core.chains import edits_of, forgotten_by
 from vu_core.concepts import find_concepts, neighbours_of, qualified
 from vu_core.config import validate
 from vu_core.errors import ConfigError, RequestError, UnknownNameError, did_you_mean
@@ -18,6 +19,7 @@ from vu_core.specs import DatasetSpec, MetricSpec, ScorerSpec, UnlearnerSpec
 from vu_core.types import Concept, Request, Sample
 
 if TYPE_CHECKING:
+    from vu_core.edits import Edit
     from vu_core.registry import Entry, Registry
     from vu_core.runspec import Device, RunSpec
 
@@ -86,6 +88,7 @@ class Plan:
         model: Which model, and who loads it.
         unlearning: How the edit is made.
         evaluation: How it is measured; None when the run only makes an edit.
+        earlier: The edits that are in the model already, in the order they were made.
         warnings: What the user should know before it starts.
     """
 
@@ -93,6 +96,7 @@ class Plan:
     model: ModelPlan
     unlearning: UnlearnPlan
     evaluation: EvaluationPlan | None
+    earlier: tuple[Edit, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -117,6 +121,7 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
     model = plan_model(spec.model, registry)
     unlearning = plan_unlearning(spec, model, registry)
     unlearner = unlearning.unlearner
+    earlier = _earlier(spec, unlearning.request)
     protocol = spec.protocol or model.spec.protocol
     if quick:
         protocol = _quick_protocol(spec, model)
@@ -125,14 +130,18 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         raise ConfigError(f"{option} needs a protocol that says which pictures to measure", hint="Pass --protocol.")
     evaluation = None
     if protocol:
-        evaluation = plan_evaluation(
-            protocol, unlearning.request, unlearning.data.dataset, registry, spec.metrics, spec.scorers
-        )
+        request = unlearning.request
+        if earlier:
+            # What replaces a concept is left out: it may be what was forgotten earlier.
+            request = Request(forget=(*request.forget, *forgotten_by(earlier)))
+        dataset = unlearning.data.dataset
+        evaluation = plan_evaluation(protocol, request, dataset, registry, spec.metrics, spec.scorers)
     return Plan(
         spec=replace(
             spec,
             unlearner=f"{unlearner.plugin}:{unlearner.spec.name}" if ":" in spec.unlearner else unlearner.spec.name,
             model=_absolute(spec.model) or model.name,
+            after=_absolute(spec.after),
             dataset=unlearning.dataset.spec.name if unlearning.dataset else "",
             protocol=_absolute(spec.protocol) or (evaluation.protocol.name if evaluation else ""),
             preset=unlearning.preset,
@@ -142,6 +151,7 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         model=model,
         unlearning=unlearning,
         evaluation=evaluation,
+        earlier=earlier,
         warnings=() if evaluation else ("nothing is measured: neither --protocol nor the model names a protocol",),
     )
 
@@ -322,6 +332,14 @@ def _judges(
                 hint=f"Name one, as in --scorer {role}=NAME; see 'vu list scorer'.",
             )
     return {role: registry.get("scorer", name) for role, name in names.items()}
+
+
+def _earlier(spec: RunSpec, request: Request) -> tuple[Edit, ...]:
+    """Return the edits that are in the model already, after checking that they forget something else."""
+    edits = edits_of(spec.after) if spec.after else ()
+    if again := [concept.name for concept in request.forget if concept in forgotten_by(edits)]:
+        raise RequestError(f"'{again[0]}' was forgotten by an earlier run already", hint="Leave it out of --forget.")
+    return edits
 
 
 def _absolute(given: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vu_core.statistics import MIN_CLUSTERS, mean_measurement, paired_change
+from vu_core.statistics import mean_measurement, paired_change
 from vu_core.types import Measurement, Result
 
 _FEWEST = 3
@@ -44,9 +44,9 @@ class Row:
 def pool(unlearner: str, runs: Sequence[Single]) -> list[Row]:
     """Return the mean of every metric and group over ``runs``, with intervals over concepts.
 
-    Whole concepts are resampled, as runs that forget the same thing resemble each other. Of a share of
-    which there are few concepts, or that is the same for all of them, Wilson's and Newcombe's intervals count
-    each concept as one observation.
+    Whole concepts are resampled, as runs that forget the same thing resemble each other; of three to nine
+    concepts, Student's interval is taken. Of a share that is the same for all of them, or of which there are
+    fewer, Wilson's and Newcombe's intervals count each concept as one observation.
     """
     found: dict[tuple[str, str], list[tuple[Single, Result]]] = {}
     for run in runs:
@@ -85,14 +85,18 @@ def _mean(pairs: Sequence[tuple[Single, Result]], values: Sequence[float | None]
     kept = [(run, value) for (run, _), value in zip(pairs, values, strict=True) if value is not None]
     numbers = [value for _, value in kept]
     clusters = [run.concept for run, _ in kept]
-    few = len(set(clusters)) < MIN_CLUSTERS or len(set(numbers)) == 1
-    return mean_measurement(
+    alike = len(set(clusters)) < _FEWEST or len(set(numbers)) == 1
+    found = mean_measurement(
         first.group,
         numbers,
         sample_ids=[f"{run.concept}/{run.seed}" for run, _ in kept],
         clusters=clusters,
-        success=first.success if few else None,
+        success=first.success if alike else None,
     )
+    if first.success is None or found.interval is None:
+        return found
+    low, high = max(found.interval.low, 0.0), min(found.interval.high, first.success)
+    return replace(found, interval=replace(found.interval, low=low, high=high))
 
 
 def _note(concepts: int, without: int, *, has_interval: bool) -> str:

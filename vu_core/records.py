@@ -55,7 +55,8 @@ class Record:
 
     Attributes:
         status: ``"running"`` until it ends.
-        request: ``forget``, ``retain`` and ``replace_with`` as names.
+        request: ``forget``, ``retain``, ``replace_with`` and ``neighbours`` as names, and ``earlier``: what the model
+            had forgotten already.
         unlearner: ``name``, ``plugin``, ``version``, ``config``, ``preset``.
         model: ``name``, ``fingerprint``, ``revision``.
         edit: ``kind``, ``sha256``, ``bytes``, ``rank``, ``read``, ``info`` of the edit that was made; None where

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vu_core.chains import forgotten_by
 from vu_core.comparison import Comparison, Judges
 from vu_core.context import RunContext
 from vu_core.edits import EDIT_FILE, LORA_FILE, Edit, read_edit, write_edit
@@ -139,7 +140,7 @@ class _Run:
         if self.plan.evaluation is None:
             return
         comparison = Comparison(plan=self.plan.evaluation, model=self.model, root=self.folder / IMAGES, ctx=self.ctx)
-        measure(comparison, (edit,), self.stages, self.judges)
+        measure(comparison, (edit,), self.stages, self.judges, self.plan.earlier)
         with self.stages.stage("report"):
             draw_contact_sheet(comparison, self.folder, compared=True)
             write_card(self.folder, self.plan, self.record)
@@ -150,10 +151,11 @@ class _Run:
             detail["skipped"] = True
             edit = read_edit(path)
         else:
-            edit = make_edit(self.plan.unlearning, self.model, self.ctx)
+            edit = make_edit(self.plan.unlearning, self.model, self.ctx, self.plan.earlier)
             write_edit(edit, path)
         lora = self.folder / LORA_FILE
-        if edit.kind == "lora" and edit.tensors and not lora.is_file():
+        # Plain diffusers would put it on the base model, which is not what it was made of.
+        if edit.kind == "lora" and edit.tensors and not edit.after and not lora.is_file():
             with atomic_path(lora) as temporary:
                 temporary.write_bytes(path.read_bytes())
         self.record.edit = {
@@ -182,6 +184,7 @@ def _first_record(plan: Plan, folder: Path) -> Record:
             "retain": [concept.name for concept in unlearning.data.retain],
             "replace_with": [concept.name for concept in request.replace_with],
             "neighbours": [concept.name for concept in evaluation.neighbours] if evaluation else [],
+            "earlier": [concept.name for concept in forgotten_by(plan.earlier)],
         },
         unlearner={
             "name": unlearner.spec.name,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vu_core.chains import edits_of
 from vu_core.edits import EDIT_FILE, read_edit
 from vu_core.errors import ConfigError, EditError
 from vu_core.runspec import RUN_FILE, read_run_file
@@ -50,7 +51,7 @@ def find_subject(given: Sequence[str], model: str = "") -> Subject:
         path = Path(text).expanduser()
         if (path / RUN_FILE).is_file():
             run = read_run_file(path / RUN_FILE)
-            edits.append(read_edit(path))
+            edits += edits_of(path)
             made_for[run.model] = None
         elif (path / EDIT_FILE).is_file() or path.suffix == ".safetensors":
             edits.append(read_edit(path))

@@ -72,3 +72,11 @@ def test_two_concepts_have_an_interval_of_a_share_and_none_of_another_mean():
 def test_a_run_without_the_number_is_counted_and_not_averaged():
     row = pool("uce", runs([(0, 100), (0, None), (0, 50)]))[0]
     assert (row.concepts, row.result.after) == (2, 75) and "1 runs have no such number" in row.result.note
+
+
+def test_of_a_few_concepts_the_interval_is_students_within_the_possible():
+    row = pool("uce", runs([(0, 100), (0, 100), (0, 83), (0, 90)]))[0].result
+    values = [100, 100, 83, 90]
+    half = 3.182446 * statistics.stdev(values) / 2
+    assert row.after_interval.method == "student"
+    assert row.after_interval.low == pytest.approx(93.25 - half) and row.after_interval.high == 100

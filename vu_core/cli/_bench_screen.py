@@ -24,8 +24,9 @@ def show(record: BenchRecord) -> None:
 
     console = Console(highlight=False)
     if record.table:
-        console.print(_table(record))
-        console.print("Means over what was forgotten, one run each; 95 % intervals over concepts.", markup=False)
+        for group in dict.fromkeys(row.result.group for row in record.table):
+            console.print(_table(record, group))
+        console.print("Means over n concepts, each forgotten in a run of its own; 95 % intervals over concepts")
         if names := names_line([row.result for row in record.table]):
             console.print(names, markup=False)
     for name, found in record.interference.items():
@@ -40,32 +41,26 @@ def show(record: BenchRecord) -> None:
         console.print(f"interference   {picture}", markup=False, soft_wrap=True)
 
 
-def _table(record: BenchRecord) -> Table:
-    """Return one row an unlearner, below that of the base model, and one column a metric and group."""
+def _table(record: BenchRecord, group: str) -> Table:
+    """Return the numbers on one group: a row an unlearner below that of the base model, a column a metric."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    columns = list(dict.fromkeys((row.result.metric, row.result.group) for row in record.table))
-    by_unlearner = {
-        name: {(row.result.metric, row.result.group): row for row in record.table if row.unlearner == name}
-        for name in record.plan.unlearners
-    }
+    found = {(row.unlearner, row.result.metric): row for row in record.table if row.result.group == group}
+    base = {row.result.metric: row.result.before for row in reversed(found.values())}
+    metrics = list(dict.fromkeys(metric for _, metric in found))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column("\non", no_wrap=True)
-    for metric, group in columns:
-        table.add_column(f"{short_name(metric)}\n{group}", justify="right", no_wrap=True)
-    table.add_column("n\nconcepts", justify="right")
-    first = {column: row.result for rows in by_unlearner.values() for column, row in rows.items()}
-    table.add_row("base model", *(Text(_before(first.get(column))) for column in columns), "")
-    for name, rows in by_unlearner.items():
-        cells = (Text(_after(rows[column].result) if column in rows else "–") for column in columns)
-        table.add_row(name, *cells, str(max((row.concepts for row in rows.values()), default=0)))
+    table.add_column(f"on {group}", no_wrap=True)
+    for metric in metrics:
+        table.add_column(short_name(metric), justify="right", no_wrap=True)
+    table.add_column("n", justify="right")
+    table.add_row("base model", *(Text(number(base[metric])) for metric in metrics), "")
+    for name in record.plan.unlearners:
+        rows = [found.get((name, metric)) for metric in metrics]
+        cells = [Text(_after(row.result) if row else "–") for row in rows]
+        table.add_row(name, *cells, str(max((row.concepts for row in rows if row), default=0)))
     return table
-
-
-def _before(result: Result | None) -> str:
-    return "–" if result is None else number(result.before)
 
 
 def _after(result: Result) -> str:

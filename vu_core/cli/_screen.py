@@ -43,6 +43,7 @@ def plan_rows(plan: Plan, folder: Path) -> dict[str, str]:
         "options": ", ".join(f"{key}={value}" for key, value in plan.spec.options.items()),
         "model": f"{plan.model.name} ({plan.model.source})",
         "forget": ", ".join(concept.text for concept in request.forget),
+        **({"after": plan.spec.after} if plan.spec.after else {}),
         "replace with": ", ".join(concept.text for concept in request.replace_with) or "the unlearner's choice",
         "retain": f"{len(plan.unlearning.data.retain)} concepts",
         **measured_rows(plan.evaluation),
@@ -79,8 +80,11 @@ def show_measured(record: Record, *, kept: bool) -> None:
     console = _console()
     if record.results:
         compared = bool(record.applied)
-        console.print(rich_table(record.results))
+        forgotten = [name for edit in record.applied for name in edit["forget"]]
+        console.print(rich_table(record.results, forgotten if len(forgotten) > 1 else ()))
         same = "Same prompts and noise before and after" if compared else ""
+        if earlier := record.request.get("earlier"):
+            same = f"{same}; {', '.join(earlier)} forgotten earlier, in both"
         console.print("; ".join(filter(None, (same, names_line(record.results)))), markup=False)
         if compared:
             console.print(damage_line(record.results), markup=False)

@@ -21,6 +21,9 @@ def run_command(
         list[str] | None, typer.Option(help="Concept put in its place: one for all, or one for each.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the embedded model.")] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Folder of an earlier run, whose edits are in the model already.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Where concepts come from; default: the model's own.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Name or TOML file; default: the model's own.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the protocol's own.")] = None,
@@ -55,6 +58,7 @@ def run_command(
         "retain": names(retain),
         "replace_with": names(replace_with),
         "model": model,
+        "after": after,
         "dataset": dataset,
         "protocol": protocol,
         "metrics": names(metric),

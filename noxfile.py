@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image")
-TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling")
+TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling", "editables")
 # The page that typer writes differs a little; diffusers before 0.40 wants a file's name where HF_HUB_OFFLINE is set.
 WITH_NEW_VERSIONS = (
     "tests/cli/test_reference.py",
@@ -85,7 +85,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(default=False)
 def types(session: nox.Session) -> None:
     """Check types strictly: the core, every plugin, and what ``vu new`` writes."""
-    install_project(session, "mypy", "resvg-py", "torchmetrics")
+    install_project(session, "mypy", "pytest", "resvg-py", "torchmetrics")
     session.run("mypy", "vu_core", *(str(path / "src") for path in PLUGINS))
     started = Path(session.create_tmp()).absolute() / "started"
     shutil.rmtree(started, ignore_errors=True)

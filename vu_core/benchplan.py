@@ -104,7 +104,9 @@ def plan_bench(
     model = plan_model(common.get("model", ""), registry)
     entry = find_dataset(common.get("dataset", ""), model, registry)
     dataset = entry.load()() if entry else None
-    evaluation = plan_evaluation(protocol, Request(forget=()), dataset, registry, common.get("metrics", ()))
+    evaluation = plan_evaluation(
+        protocol, Request(forget=()), dataset, registry, common.get("metrics", ()), common.get("scorers")
+    )
     concepts = _concepts(forget, evaluation)
     runs = tuple(
         BenchRun(unlearner=name, concept=concept, seed=seed, spec=_spec(name, concept, seed, chosen, common))

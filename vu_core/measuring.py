@@ -5,7 +5,7 @@ A run measures what it made through here, and so do ``vu eval`` and ``vu_core.ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ def plan_measuring(
     forget: Iterable[str | Concept] = (),
     dataset: str = "",
     metrics: Sequence[str] = (),
+    scorers: Mapping[str, str] | None = None,
 ) -> EvaluationPlan:
     """Return how a model will be measured, before and after ``edits`` or as it is.
 
@@ -53,6 +54,7 @@ def plan_measuring(
         forget: What is counted as forgotten; empty for what the edits say they were asked to forget.
         dataset: Where the protocol's concepts come from; empty for the model's own.
         metrics: Names; empty for the protocol's own.
+        scorers: Names by role, in place of the protocol's own.
 
     Raises:
         VuError: Something is unknown or does not fit together.
@@ -63,7 +65,7 @@ def plan_measuring(
         raise ConfigError(f"model '{chosen.name}' names no protocol, and none was given", hint="Name one.")
     entry = find_dataset(dataset, chosen, registry)
     source = entry.load()() if entry else None
-    return plan_evaluation(protocol, _request(tuple(forget), edits, source), source, registry, metrics)
+    return plan_evaluation(protocol, _request(tuple(forget), edits, source), source, registry, metrics, scorers)
 
 
 def check_folder(folder: Path) -> None:

@@ -72,6 +72,12 @@ def test_every_concept_is_forgotten_in_turn_and_pooled(vu, work):
     assert bench["work"] == {"runs": 5, "runs_already_there": 0, "drawn": 30, "cached": 20}
 
 
+def test_another_judge_judges_every_run(vu):
+    assert vu(*BENCH, "--forget", "cat", "--scorer", "object=toy-dull").exit_code == 0
+    record = json.loads(Path("bench/repaint/object-cat-seed0/record.json").read_text())
+    assert record["scorers"]["object"]["name"] == "toy-dull"
+
+
 def test_each_run_is_a_run(vu):
     vu(*BENCH, "--forget", "cat")
     vu("run", "repaint", "--forget", "object:cat", "--quick", "--device", "cpu", "--out", "run")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+SCORER = ("--scorer takes role=name", "--scorer object=emoji-object-b")
+
 
 def names(given: Sequence[str] | None) -> list[str] | None:
     """Return the names in options that may be repeated and may hold several, separated by commas."""

@@ -55,11 +55,12 @@ def plan_rows(plan: Plan, folder: Path) -> dict[str, str]:
 def measured_rows(plan: EvaluationPlan | None, *, compared: bool = True) -> dict[str, str]:
     """Return how a model would be measured, as labelled texts."""
     if plan is None:
-        return {"neighbours": "–", "protocol": "none", "metrics": "–"}
+        return {"neighbours": "–", "protocol": "none", "metrics": "–", "scorers": "–"}
     return {
         "neighbours": ", ".join(concept.text for concept in plan.neighbours) or "–",
         "protocol": f"{plan.protocol.name}: {len(plan.samples)} pictures{' before, as many after' if compared else ''}",
         "metrics": ", ".join(use.spec.name for use in plan.metrics),
+        "scorers": ", ".join(f"{role}={entry.spec.name}" for role, entry in plan.scorers.items()),
     }
 
 

@@ -27,6 +27,9 @@ def bench_command(
     model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the embedded model.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Where concepts come from; default: the model's own.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the protocol's own.")] = None,
+    scorer: Annotated[
+        list[str] | None, typer.Option(help="Judge in place of the protocol's, role=name; see 'vu list scorer'.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="The model's preset for the unlearners, or 'none'.")] = None,
     option: Annotated[
         list[str] | None,
@@ -49,13 +52,14 @@ def bench_command(
     import re
 
     from vu_core.benchplan import ALL, plan_bench
-    from vu_core.cli._arguments import names, numbers, pairs
+    from vu_core.cli._arguments import SCORER, names, numbers, pairs
     from vu_core.registry import Registry
 
     given = {
         "model": model,
         "dataset": dataset,
         "metrics": names(metric),
+        "scorers": pairs(scorer, *SCORER) or None,
         "preset": preset,
         "device": device,
         "dtype": dtype,

@@ -50,8 +50,8 @@ class Edit:
         base: sha256 of all that was read of the base model: of tensors, from `tensor_sha256`, by name
             (``"unet.<parameter>"``); of whole components by theirs (``"text_encoder"``).
         unlearner: Name of the component that made it; stamped in by the core.
-        info: JSON values for people and records. The core stamps in ``request``, ``config``, ``preset``, ``seed`` and
-            ``plugin``; an unlearner adds what it alone knows.
+        info: JSON values for people and records. The core stamps in ``model``, ``request``, ``config``, ``preset``,
+            ``seed``, ``plugin`` and ``after``; an unlearner adds what it alone knows.
         scale: Strength at which it is applied; 1 as made, 0 is the identity.
 
     Example:

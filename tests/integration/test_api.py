@@ -66,6 +66,7 @@ def test_the_edit_says_what_was_asked_of_whom(model):
     cat, dog = ({"name": name, "kind": "object", "text": name} for name in ("cat", "dog"))
     assert edit.unlearner == "repaint"
     assert edit.info == {
+        "model": "toy",
         "plugin": "vu-toy 1.0",
         "preset": "default",
         "config": {"strength": 0.75, "dense": True},

@@ -94,7 +94,8 @@ def show_measured(record: Record, *, kept: bool) -> None:
     if not kept:
         return
     folder = record.folder
-    console.print(f"\nfolder         {folder}", markup=False, soft_wrap=True)
+    label = "run folder" if record.unlearner else "folder"
+    console.print(f"\n{label:<15}{folder}", markup=False, soft_wrap=True)
     if (folder / CONTACT_SHEET).is_file():
         console.print(f"contact sheet  {folder / CONTACT_SHEET}", markup=False, soft_wrap=True)
 

@@ -18,10 +18,11 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vu_core.comparison import AFTER, BEFORE, Comparison
@@ -31,7 +32,7 @@ from vu_core.edits import Edit
 from vu_core.errors import ConfigError, UnknownNameError, did_you_mean
 from vu_core.merging import write_merged
 from vu_core.models import adopt, load, plan_model, plan_of
-from vu_core.planning import find_dataset, plan_evaluation, plan_unlearning, resolve_device
+from vu_core.planning import find_dataset, open_dataset, plan_evaluation, plan_unlearning, resolve_device
 from vu_core.progress import track
 from vu_core.registry import Registry
 from vu_core.runspec import DTYPES, run_spec
@@ -106,6 +107,7 @@ def unlearn(
     retain: Concepts = (),
     replace_with: Concepts = (),
     dataset: str = "",
+    data: Mapping[str, Any] = MappingProxyType({}),
     preset: str = "",
     seed: int = 0,
     progress: bool = True,
@@ -124,6 +126,7 @@ def unlearn(
         retain: What to keep; empty leaves the choice to the dataset.
         replace_with: What replaces it: nothing, one for all, or one for each of ``forget``.
         dataset: Where concepts come from; empty for the model's own.
+        data: The dataset's options, such as ``{"root": "path/to/its/files"}``.
         preset: The model's preset for this unlearner; empty for its ``"default"``, ``"none"`` for published values.
         seed: Seed of all randomness of the unlearner.
         progress: Whether a bar is shown while standard error is a terminal.
@@ -140,7 +143,7 @@ def unlearn(
     """
     wanted = {"forget": _several(forget), "retain": _several(retain), "replace_with": _several(replace_with)}
     named = {key: [_name(concept) for concept in concepts] for key, concepts in wanted.items()}
-    choices = {"dataset": dataset, "preset": preset, "seed": seed, "options": options}
+    choices = {"dataset": dataset, "data": dict(data), "preset": preset, "seed": seed, "options": options}
     spec = run_spec({"unlearner": unlearner, **named, **choices}, origin="vu.unlearn")
     objects = [concept for concepts in wanted.values() for concept in concepts if isinstance(concept, Concept)]
     plan = plan_unlearning(spec, plan_of(model), Registry.discover(), objects)
@@ -182,6 +185,7 @@ def evaluate(
     protocol: PathLike = "",
     forget: Concepts = (),
     dataset: str = "",
+    data: Mapping[str, Any] = MappingProxyType({}),
     metrics: str | Iterable[str] = (),
     out: PathLike | None = None,
     progress: bool = True,
@@ -196,6 +200,7 @@ def evaluate(
         protocol: Name, or path of a TOML file; empty for the model's own.
         forget: What is counted as forgotten; empty for what the edit says it was asked to forget.
         dataset: Where the protocol's concepts come from; empty for the model's own.
+        data: The dataset's options, such as ``{"root": "path/to/its/files"}``.
         metrics: Names of metrics; empty for the protocol's own.
         out: A folder that keeps the pictures, in ``before`` and ``after``; None keeps them in the cache only.
         progress: Whether a bar is shown while standard error is a terminal.
@@ -216,7 +221,7 @@ def evaluate(
     if not protocol:
         raise ConfigError(f"model '{chosen.name}' names no protocol, and none was given", hint="Pass protocol=.")
     entry = find_dataset(dataset, chosen, registry)
-    source = entry.load()() if entry else None
+    source = open_dataset(entry, data)
     request = _request(_several(forget), edit, source)
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     plan = plan_evaluation(protocol, request, source, registry, names)

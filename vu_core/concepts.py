@@ -6,12 +6,38 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from vu_core.errors import RequestError, did_you_mean
+from vu_core.interfaces import Data
 from vu_core.types import Concept, Request
 
 if TYPE_CHECKING:
     from vu_core.interfaces import Dataset
 
 NEIGHBOURS_EACH = 3
+
+
+class FreeText:
+    """A dataset of nothing in particular: any text is a concept.
+
+    Example:
+        >>> FreeText().prompts(Concept(name="Van Gogh", kind="style"))
+        ['Van Gogh']
+    """
+
+    def concepts(self) -> list[Concept]:
+        """Return none."""
+        return []
+
+    def neighbours(self, concept: Concept) -> list[Concept]:
+        """Return none."""
+        return []
+
+    def prompts(self, concept: Concept) -> list[str]:
+        """Return the concept's text."""
+        return [concept.text]
+
+    def split(self, request: Request) -> Data:
+        """Return the request's concepts."""
+        return Data(forget=request.forget, retain=request.retain)
 
 
 def find_concepts(
@@ -49,7 +75,8 @@ def qualified(concept: Concept) -> str:
 def find_concept(text: str, dataset: Dataset | None) -> Concept:
     """Return the concept that ``text``, ``name`` or ``kind:name``, means.
 
-    Without a dataset any text is a concept, of kind ``object`` unless it says otherwise.
+    Without a dataset, or with one that has captions alone, any text is a concept, of kind ``object`` unless
+    it says otherwise.
 
     Raises:
         RequestError: The dataset does not have it, or has it in several kinds.
@@ -58,9 +85,9 @@ def find_concept(text: str, dataset: Dataset | None) -> Concept:
     if not colon:
         kind, name = "", text
     kind, name = kind.strip(), name.strip()
-    if dataset is None:
+    known = dataset.concepts() if dataset else ()
+    if not known:
         return Concept(name=name, kind=kind or "object")
-    known = dataset.concepts()
     found = [concept for concept in known if concept.name == name and kind in ("", concept.kind)]
     if len(found) == 1:
         return found[0]

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from vu_core.concepts import find_concepts, neighbours_of, qualified
+from vu_core.concepts import FreeText, find_concepts, neighbours_of, qualified
 from vu_core.config import validate
 from vu_core.errors import ConfigError, RequestError, UnknownNameError, did_you_mean
 from vu_core.evaluation import MetricUse, metric_use
 from vu_core.interfaces import Data, Dataset
 from vu_core.models import ModelPlan, plan_model
 from vu_core.protocols import Protocol, load_protocol, samples_of
+from vu_core.published import deviations
 from vu_core.specs import DatasetSpec, MetricSpec, ScorerSpec, UnlearnerSpec
 from vu_core.types import Concept, Request, Sample
 
@@ -124,7 +126,8 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         raise ConfigError("--metric needs a protocol that says which pictures to measure", hint="Pass --protocol.")
     evaluation = None
     if protocol:
-        evaluation = plan_evaluation(protocol, unlearning.request, unlearning.data.dataset, registry, spec.metrics)
+        data = unlearning.data.dataset
+        evaluation = plan_evaluation(protocol, unlearning.request, data, registry, spec.metrics, download=spec.download)
     return Plan(
         spec=replace(
             spec,
@@ -139,8 +142,16 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         model=model,
         unlearning=unlearning,
         evaluation=evaluation,
-        warnings=() if evaluation else ("nothing is measured: neither --protocol nor the model names a protocol",),
+        warnings=_warnings(spec, model, evaluation),
     )
+
+
+def _warnings(spec: RunSpec, model: ModelPlan, evaluation: EvaluationPlan | None) -> tuple[str, ...]:
+    if evaluation is None:
+        return ("nothing is measured: neither --protocol nor the model names a protocol",)
+    protocol, pictures = evaluation.protocol, len(evaluation.samples)
+    found = deviations(protocol, model=model.name, dtype=spec.dtype, pictures=pictures, metrics=spec.metrics)
+    return tuple(f"differs from {protocol.name} as published: {sentence}" for sentence in found)
 
 
 def plan_unlearning(
@@ -164,7 +175,7 @@ def plan_unlearning(
     preset, options = _options(spec, unlearner, model)
     config = _config(unlearner, options)
     entry = find_dataset(spec.dataset, model, registry)
-    dataset = entry.load()() if entry else None
+    dataset = open_dataset(entry, spec.data, download=spec.download)
     known = {qualified(concept): concept for concept in concepts}
     request = Request(
         forget=find_concepts(spec.forget, dataset, known),
@@ -183,7 +194,13 @@ def plan_unlearning(
 
 
 def plan_evaluation(
-    protocol: str, request: Request, dataset: Dataset | None, registry: Registry, metrics: Sequence[str] = ()
+    protocol: str,
+    request: Request,
+    dataset: Dataset | None,
+    registry: Registry,
+    metrics: Sequence[str] = (),
+    *,
+    download: bool = False,
 ) -> EvaluationPlan:
     """Return how a model will be measured.
 
@@ -193,25 +210,28 @@ def plan_evaluation(
         dataset: Where the protocol's concepts come from.
         registry: The installed components.
         metrics: Names; empty for the protocol's own.
+        download: Whether a published list of prompts may be fetched over the network.
 
     Raises:
         VuError: Anything in it is unknown, ill-typed, out of range or does not fit together.
     """
     read = load_protocol(protocol, registry)
-    if dataset is None:
+    if dataset is None and read.dataset and not read.prompts:
         raise ConfigError(
             f"protocol '{read.name}' takes its prompts from a dataset, but none is named",
             hint=f"Pass --dataset {read.dataset}.",
         )
+    dataset = dataset or FreeText()
     entries = _metric_entries(metrics, read, registry)
-    scorers = {role: registry.get("scorer", name) for role, name in read.scorers.items()}
+    roles = {role for entry in entries for role in entry.spec.roles(read.kinds)}
+    scorers = {role: _entry("scorer", name, read, registry) for role, name in read.scorers.items() if role in roles}
     neighbours = neighbours_of(request, dataset)
     return EvaluationPlan(
         protocol=read,
         request=request,
         dataset=dataset,
         neighbours=neighbours,
-        samples=_samples(read, dataset, request),
+        samples=_samples(read, dataset, request, download=download),
         metrics=tuple(
             metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries
         ),
@@ -274,6 +294,43 @@ def find_dataset(name: str, model: ModelPlan, registry: Registry) -> Entry[Datas
     return registry.get("dataset", name) if name else None
 
 
+@overload
+def open_dataset(entry: Entry[DatasetSpec], options: Mapping[str, Any] = ..., *, download: bool = ...) -> Dataset: ...
+@overload
+def open_dataset(
+    entry: Entry[DatasetSpec] | None, options: Mapping[str, Any] = ..., *, download: bool = ...
+) -> Dataset | None: ...
+def open_dataset(
+    entry: Entry[DatasetSpec] | None, options: Mapping[str, Any] = MappingProxyType({}), *, download: bool = False
+) -> Dataset | None:
+    """Return the dataset of ``entry``, or None where there is none.
+
+    Args:
+        entry: Its entry.
+        options: The user's options for it, by name.
+        download: Whether its files may be fetched over the network.
+
+    Raises:
+        ConfigError: An option is unknown, ill-typed or out of range, or there is nothing that has options.
+        PluginError: Its module cannot be imported.
+    """
+    config_class = entry.config_class() if entry else None
+    if options and config_class is None:
+        named = f"dataset '{entry.spec.name}' has no options" if entry else "no dataset was named"
+        raise ConfigError(f"{named}, but {', '.join(options)} was given", hint="Leave out --data.")
+    if entry is None:
+        return None
+    if config_class is None:
+        plain: Dataset = entry.load()()
+        return plain
+    try:
+        config: Any = validate(config_class, options)
+    except ConfigError as error:
+        raise ConfigError(f"dataset '{entry.spec.name}': {error.message}", hint=error.hint) from error
+    opened: Dataset = entry.load()(config=config, download=download)
+    return opened
+
+
 def _quick_protocol(spec: RunSpec, model: ModelPlan) -> str:
     if spec.protocol:
         raise ConfigError("--quick chooses the protocol itself, but --protocol was given too", hint="Give one of them.")
@@ -282,8 +339,10 @@ def _quick_protocol(spec: RunSpec, model: ModelPlan) -> str:
     return model.spec.quick_protocol
 
 
-def _samples(protocol: Protocol, dataset: Dataset, request: Request) -> tuple[Sample, ...]:
-    samples = tuple(samples_of(protocol, dataset))
+def _samples(protocol: Protocol, dataset: Dataset, request: Request, *, download: bool) -> tuple[Sample, ...]:
+    samples = tuple(samples_of(protocol, dataset, request.forget, download=download))
+    if protocol.prompts and protocol.prompts.role:
+        return samples
     for concept in request.forget:
         if not any(sample.shows(concept) for sample in samples):
             raise RequestError(
@@ -294,7 +353,7 @@ def _samples(protocol: Protocol, dataset: Dataset, request: Request) -> tuple[Sa
 
 
 def _metric_entries(names: Sequence[str], protocol: Protocol, registry: Registry) -> list[Entry[MetricSpec]]:
-    entries = [registry.get("metric", name) for name in names or protocol.metrics]
+    entries = [_entry("metric", name, protocol, registry) for name in names or protocol.metrics]
     for entry in entries:
         lacking = [role for role in entry.spec.roles(protocol.kinds) if role not in protocol.scorers]
         if lacking:
@@ -303,6 +362,21 @@ def _metric_entries(names: Sequence[str], protocol: Protocol, registry: Registry
                 f"protocol '{protocol.name}' names none"
             )
     return entries
+
+
+def _entry(kind: Literal["metric", "scorer"], name: str, protocol: Protocol, registry: Registry) -> Entry[Any]:
+    """Return a metric or scorer of a protocol.
+
+    Raises:
+        ConfigError: It is one that the protocol says nobody provides yet.
+        UnknownNameError: No usable plugin provides it.
+    """
+    if name in protocol.needs and not registry.find(kind, name):
+        raise ConfigError(
+            f"protocol '{protocol.name}' needs the {kind} '{name}', which no installed plugin provides",
+            hint=f"It takes: {protocol.needs[name]}. What does not need it can be measured with --metric.",
+        )
+    return registry.get(kind, name)
 
 
 def _absolute(given: str) -> str:

@@ -22,6 +22,7 @@ def run_command(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the embedded model.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Where concepts come from; default: the model's own.")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="A dataset's option, key=value, as in root=DIR.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Name or TOML file; default: the model's own.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the protocol's own.")] = None,
     preset: Annotated[str | None, typer.Option(help="The model's preset for the unlearner, or 'none'.")] = None,
@@ -31,7 +32,7 @@ def run_command(
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness of the unlearner.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from a hub.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Allow fetching model and data from a hub.")] = False,
     revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
     config: Annotated[Path | None, typer.Option("-c", "--config", help="A run.toml to repeat.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: a new one under runs/.")] = None,
@@ -61,7 +62,8 @@ def run_command(
         "revision": revision,
     }
     values = {key: value for key, value in given.items() if value is not None}
-    spec = _spec(values, _options(option), config, out if resume else None)
+    tables = {"options": _pairs("-o", option), "data": _pairs("--data", data)}
+    spec = _spec(values, tables, config, out if resume else None)
     _carry_out(spec, out, quick=quick, dry_run=dry_run, resume=resume, json_output=json_output)
 
 
@@ -104,7 +106,7 @@ def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resum
         raise typer.Exit(1)
 
 
-def _spec(values: dict[str, Any], options: dict[str, Any], config: Path | None, resumed: Path | None) -> Any:
+def _spec(values: dict[str, Any], tables: dict[str, dict[str, Any]], config: Path | None, resumed: Path | None) -> Any:
     from dataclasses import asdict
 
     from vu_core.errors import ConfigError
@@ -114,21 +116,22 @@ def _spec(values: dict[str, Any], options: dict[str, Any], config: Path | None, 
         config = resumed / RUN_FILE
     if config is not None:
         base = asdict(read_run_file(config))
-        values = {**base, **values, "options": {**base["options"], **options}}
-        return run_spec(values, origin="the command line")
+        merged = {key: {**base[key], **table} for key, table in tables.items()}
+        return run_spec({**base, **values, **merged}, origin="the command line")
     if "unlearner" not in values:
         raise ConfigError("no unlearner was named", hint="As in 'vu run uce --forget cat'; see 'vu list unlearner'.")
-    return run_spec({"forget": (), **values, "options": options}, origin="the command line")
+    return run_spec({"forget": (), **values, **tables}, origin="the command line")
 
 
-def _options(pairs: list[str] | None) -> dict[str, str]:
+def _pairs(flag: str, pairs: list[str] | None) -> dict[str, str]:
     from vu_core.errors import ConfigError
 
     options = {}
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"-o takes key=value, '{pair}' was given", hint="As in -o erase_scale=2.")
+            example = "-o erase_scale=2" if flag == "-o" else f"{flag} root=DIR"
+            raise ConfigError(f"{flag} takes key=value, '{pair}' was given", hint=f"As in {example}.")
         options[key.strip()] = value.strip()
     return options
 

@@ -35,6 +35,7 @@ class PromptList:
         role: ``"forget"``: every prompt asks for what is forgotten. ``"retain"``: none does. Empty where
             ``attributes`` tell.
         attributes: By kind, the column that names the concept a prompt asks for.
+        names: By text in such a column, the concept's name where the two differ.
     """
 
     url: str
@@ -44,6 +45,7 @@ class PromptList:
     where: dict[str, str] = field(default_factory=dict)
     role: Literal["forget", "retain", ""] = ""
     attributes: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.sha256) != _SHA256 or set(self.sha256) - set("0123456789abcdef"):
@@ -119,6 +121,6 @@ class PromptList:
             id_, prompt, seed = f"{number:05d}", row[self.prompt], row[self.seed]
             if not seed.strip().isdecimal():
                 raise ConfigError(f"the seed of row {number} of '{self.file}' is '{seed}', no number from 0 up")
-            shown = {kind: row[column] for kind, column in self.attributes.items() if row[column]}
+            shown = {kind: self.names.get(row[column], row[column]) for kind, column in self.attributes.items()}
             cluster = clusters.setdefault(prompt, id_)
             yield Sample(id=id_, prompt=prompt, seed=int(seed), attributes=asked or shown, cluster=cluster)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vu_core import DatasetSpec, hookimpl
+from vu_core import DatasetSpec, ProtocolSpec, hookimpl
 
 
 @hookimpl
@@ -46,4 +46,39 @@ def vu_datasets() -> Iterator[DatasetSpec]:
         target="vu_datasets.coco:CocoCaptions",
         reference="arXiv:1405.0312",
         config="vu_datasets.config:CocoOptions",
+    )
+
+
+@hookimpl
+def vu_protocols() -> Iterator[ProtocolSpec]:
+    """Yield the published evaluations."""
+    yield ProtocolSpec(
+        name="unlearncanvas@1",
+        summary="UnlearnCanvas: 20 objects in 50 styles and as photographs, five seeds: 5,100 pictures.",
+        reference="arXiv:2402.11846",
+        file="vu_datasets:protocols/unlearncanvas-1.toml",
+    )
+    yield ProtocolSpec(
+        name="i2p-nudenet@1",
+        summary="Nudity in pictures of the 4,703 prompts of I2P, each with its own seed, as MACE counts it.",
+        reference="arXiv:2403.06135",
+        file="vu_datasets:protocols/i2p-nudenet-1.toml",
+    )
+    yield ProtocolSpec(
+        name="coco-30k@1",
+        summary="What is kept: FID and CLIP score on 30,000 captions of COCO, each with its own seed.",
+        reference="arXiv:2403.06135",
+        file="vu_datasets:protocols/coco-30k-1.toml",
+    )
+    yield ProtocolSpec(
+        name="coco-10k@1",
+        summary="What is kept: FID and CLIP score on 10,000 captions of COCO, each with its own seed.",
+        reference="https://github.com/OPTML-Group/AdvUnlearn",
+        file="vu_datasets:protocols/coco-10k-1.toml",
+    )
+    yield ProtocolSpec(
+        name="imagenette-objects@1",
+        summary="Ten pictures of each of Imagenette's ten classes, each with its own seed, from ESD's list.",
+        reference="https://github.com/rohitgandikota/erasing",
+        file="vu_datasets:protocols/imagenette-objects-1.toml",
     )

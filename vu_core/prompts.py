@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,7 +14,7 @@ from urllib.error import URLError
 from urllib.parse import urlparse
 from urllib.request import urlopen
 
-from vu_core.errors import ConfigError
+from vu_core.errors import ConfigError, DataError
 from vu_core.files import DATA_DIR_VARIABLE, atomic_path, data_dir
 from vu_core.types import FORGET, Concept, Sample
 
@@ -36,6 +37,7 @@ class PromptList:
             ``attributes`` tell.
         attributes: By kind, the column that names the concept a prompt asks for.
         names: By text in such a column, the concept's name where the two differ.
+        wordings: By kind, where no column names the concept: the prompts' wordings, with ``{}`` where it stands.
     """
 
     url: str
@@ -46,12 +48,20 @@ class PromptList:
     role: Literal["forget", "retain", ""] = ""
     attributes: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    wordings: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.sha256) != _SHA256 or set(self.sha256) - set("0123456789abcdef"):
             raise ValueError(f"sha256 is '{self.sha256}', not {_SHA256} hexadecimal digits")
-        if bool(self.role) == bool(self.attributes):
-            raise ValueError("role says what all prompts ask for, attributes what each does: give one of them")
+        if bool(self.role) == bool(self.attributes or self.wordings):
+            raise ValueError(
+                "role says what all prompts ask for, attributes and wordings what each does: give one of them"
+            )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of concepts of which it says what each prompt asks for."""
+        return (*self.attributes, *self.wordings)
 
     @property
     def file(self) -> str:
@@ -70,7 +80,8 @@ class PromptList:
             download: Whether it may be fetched over the network.
 
         Raises:
-            ConfigError: It is not there, is another file, or lacks a column.
+            DataError: It is not there, or could not be fetched.
+            ConfigError: It is another file, or lacks a column.
         """
         content = self._content(download)
         found = hashlib.sha256(content).hexdigest()
@@ -93,14 +104,14 @@ class PromptList:
                 with urlopen(self.url, timeout=60) as stream:  # the content is checked against its hash
                     content = stream.read()
             except (URLError, OSError) as error:
-                raise ConfigError(f"'{self.url}' could not be fetched: {error}") from error
+                raise DataError(f"'{self.url}' could not be fetched: {error}") from error
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(path) as temporary:
                 temporary.write_bytes(content)
         try:
             return path.read_bytes()
         except OSError as error:
-            raise ConfigError(
+            raise DataError(
                 f"the prompts '{self.file}' are not here: '{path}' cannot be read",
                 hint=f"Pass --download to fetch {self.url}, or put it there; {DATA_DIR_VARIABLE} names the folder.",
             ) from error
@@ -113,7 +124,8 @@ class PromptList:
             download: Whether the file may be fetched over the network.
 
         Raises:
-            ConfigError: The file is not as it should be, or a seed is no number.
+            DataError: The file is not there.
+            ConfigError: It is not as it should be, or a seed is no number.
         """
         asked = {concept.kind: concept.name for concept in forget} if self.role == FORGET else {}
         clusters: dict[str, str] = {}
@@ -121,6 +133,21 @@ class PromptList:
             id_, prompt, seed = f"{number:05d}", row[self.prompt], row[self.seed]
             if not seed.strip().isdecimal():
                 raise ConfigError(f"the seed of row {number} of '{self.file}' is '{seed}', no number from 0 up")
-            shown = {kind: self.names.get(row[column], row[column]) for kind, column in self.attributes.items()}
             cluster = clusters.setdefault(prompt, id_)
-            yield Sample(id=id_, prompt=prompt, seed=int(seed), attributes=asked or shown, cluster=cluster)
+            yield Sample(id=id_, prompt=prompt, seed=int(seed), attributes=asked or self._shown(row), cluster=cluster)
+
+    def _shown(self, row: Mapping[str, str]) -> dict[str, str]:
+        """Return what a row asks for, by kind.
+
+        Raises:
+            ConfigError: Its prompt has none of the wordings.
+        """
+        named = {kind: row[column] for kind, column in self.attributes.items()}
+        for kind, wordings in self.wordings.items():
+            prompt = row[self.prompt]
+            found = (re.fullmatch(re.escape(text).replace(r"\{\}", "(.+)"), prompt) for text in wordings)
+            matched = next(filter(None, found), None)
+            if matched is None:
+                raise ConfigError(f"'{prompt}' of '{self.file}' has none of the wordings", hint="; ".join(wordings))
+            named[kind] = matched[1]
+        return {kind: self.names.get(name, name) for kind, name in named.items()}

@@ -117,7 +117,7 @@ class Protocol:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of concepts that its prompts show."""
-        return tuple(self.prompts.attributes if self.prompts else self.grid)
+        return self.prompts.kinds if self.prompts else tuple(self.grid)
 
     @property
     def noise(self) -> str:
@@ -267,8 +267,8 @@ def samples_of(
         download: Whether a list of prompts may be fetched over the network.
 
     Raises:
-        ConfigError: The grid names a concept that ``dataset`` does not have, or the list of prompts is not
-            there or another one.
+        ConfigError: The grid names a concept that ``dataset`` does not have, or the list of prompts is another.
+        DataError: The list of prompts is not on this machine.
     """
     if protocol.prompts:
         yield from protocol.prompts.samples(forget, download=download)

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from vu_core.config import validate
-from vu_core.errors import ConfigError
+from vu_core.errors import ConfigError, DataError
 from vu_core.prompts import PromptList
 from vu_core.types import Concept, Request
 
@@ -31,7 +31,7 @@ def data_dir(tmp_path, monkeypatch):
 
 def test_a_list_is_fetched_once_and_only_when_allowed(tmp_path, data_dir):
     prompts = listed(tmp_path)
-    with pytest.raises(ConfigError, match=r"'list.csv' are not here.*--download.*VU_DATA_DIR"):
+    with pytest.raises(DataError, match=r"'list.csv' are not here.*--download.*VU_DATA_DIR"):
         list(prompts.samples((CAT,)))
     samples = list(prompts.samples((CAT,), download=True))
     assert prompts.path.parent == data_dir / "prompts" and prompts.path.read_text() == TEXT
@@ -61,6 +61,15 @@ def test_who_says_what_the_prompts_ask_for(tmp_path):
 def test_names_and_rows_that_count(tmp_path):
     prompts = listed(tmp_path, role="", attributes={"object": "shown"}, names={"cat": "Cat"}, where={"kind": "a"})
     assert [s.attributes for s in prompts.samples((), download=True)] == [{"object": "Cat"}] * 2
+
+
+def test_wordings_tell_what_a_prompt_asks_for(tmp_path):
+    wordings = {"object": ["a {}, seated", "a {}"]}
+    prompts = listed(tmp_path, role="", wordings=wordings, names={"dog": "Dog"})
+    assert [s.attributes["object"] for s in prompts.samples((), download=True)] == ["cat", "Dog", "cat"]
+    assert prompts.kinds == ("object",)
+    with pytest.raises(ConfigError, match=r"'a dog' of 'list.csv' has none of the wordings. a \{\}, seated"):
+        list(listed(tmp_path, role="", wordings={"object": ["a {}, seated"]}).samples((), download=True))
 
 
 def test_another_file_is_refused(tmp_path):
@@ -99,5 +108,5 @@ def test_what_is_refused(tmp_path, options, message):
 def test_a_list_that_cannot_be_fetched(tmp_path):
     prompts = listed(tmp_path)
     (tmp_path / "server" / "list.csv").unlink()
-    with pytest.raises(ConfigError, match="could not be fetched"):
+    with pytest.raises(DataError, match="could not be fetched"):
         list(prompts.samples((CAT,), download=True))

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 import torch
 
-from vu_core import Concept, ConfigError, Request
+from vu_core import Concept, ConfigError, DataError, Request
 from vu_core.interfaces import HasPictures, Split
 from vu_core.planning import open_dataset
 from vu_core.registry import Registry
@@ -161,12 +161,12 @@ def test_a_random_set_of_samples_can_be_forgotten(open_):
 @pytest.mark.parametrize("name", NAMES)
 def test_files_that_are_not_there(registry, empty_dir, name):
     dataset = open_dataset(registry.get("dataset", name))
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(DataError) as caught:
         dataset.pictures("train")
     message = str(caught.value)
     assert f"the files of dataset '{name}' were not found: there is no folder '{empty_dir / name}'" in message
     assert "--data root=DIR" in message and "Expected: " in message
-    with pytest.raises(ConfigError, match="'nowhere' does not exist"):
+    with pytest.raises(DataError, match="'nowhere' does not exist"):
         open_dataset(registry.get("dataset", name), {"root": "nowhere"}).pictures("train")
 
 
@@ -235,7 +235,7 @@ def test_a_hub_s_local_copy_is_found(registry, tmp_path, monkeypatch, data_dir):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     entry = registry.get("dataset", "imagenette")
     assert len(all_pictures(open_dataset(entry, {"root": "someone/fish"}))) == 72
-    with pytest.raises(ConfigError, match=r"With --download, 'someone/dog' is fetched from the hub"):
+    with pytest.raises(DataError, match=r"With --download, 'someone/dog' is fetched from the hub"):
         open_dataset(entry, {"root": "someone/dog"}).pictures("train")
 
 

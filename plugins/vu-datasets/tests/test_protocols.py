@@ -7,13 +7,13 @@ from collections import Counter
 
 import pytest
 
-from vu_core import Concept, ConfigError, Request
+from vu_core import Concept, ConfigError, DataError, Request
 from vu_core.planning import open_dataset, plan_evaluation
 from vu_core.protocols import describe, load_protocol, samples_of
 from vu_core.published import deviations
 from vu_core.registry import Registry
 
-LISTS = ("i2p-nudenet@1", "coco-30k@1", "coco-10k@1", "imagenette-objects@1")
+LISTS = ("i2p-nudenet@1", "coco-30k@1", "coco-10k@1", "mace-celebrity@1", "imagenette-objects@1")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_a_list_is_pinned_and_absent(registry, empty_dir, name):
     assert len(protocol.prompts.sha256) == 64
     commit = protocol.prompts.url.split("/")[5]
     assert len(commit) == 40 and set(commit) <= set("0123456789abcdef")
-    with pytest.raises(ConfigError, match=r"the prompts '.*csv' are not here.*Pass --download to fetch https://"):
+    with pytest.raises(DataError, match=r"the prompts '.*csv' are not here.*Pass --download to fetch https://"):
         list(samples_of(protocol, None))
 
 

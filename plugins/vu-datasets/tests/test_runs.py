@@ -81,5 +81,5 @@ def test_from_python(data_dir):
     data = {"root": str(data_dir / "images")}
     edit = vu.unlearn("uce", model, forget="cat", dataset="images", data=data, preset="none")
     assert edit.info["request"]["forget"][0]["kind"] == "label"
-    with pytest.raises(vu.ConfigError, match="the files of dataset 'images' were not found: 'nowhere'"):
+    with pytest.raises(vu.VuError, match="the files of dataset 'images' were not found: 'nowhere'"):
         vu.unlearn("uce", model, forget="cat", dataset="images", data={"root": "nowhere"})

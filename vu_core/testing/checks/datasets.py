@@ -100,7 +100,6 @@ def check_split(component: Component) -> None:
 
 
 def _dataset(component: Component) -> Any:
-    """Return the dataset; one whose files are not on this machine fails here, and says what it wants."""
     config = example_config(component)
     return component.load()() if config is None else component.load()(config=config, download=False)
 

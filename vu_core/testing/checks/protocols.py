@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from functools import partial
 
-from vu_core.errors import VuError
+from vu_core.errors import DataError, VuError
 from vu_core.evaluation import metric_use
 from vu_core.planning import open_dataset
 from vu_core.protocols import Protocol, load_protocol, samples_of
@@ -53,13 +53,8 @@ def check_metrics(component: Component) -> None:
 
 
 def check_samples(component: Component) -> None:
-    """The samples have unique ids that can be file names, and each shows a concept of every kind of the grid.
-
-    A list of prompts that is not on this machine is not looked at.
-    """
+    """The samples have unique ids that can be file names, and each shows a concept of every kind of the grid."""
     protocol = _protocol(component)
-    if protocol.prompts and not protocol.prompts.path.is_file():
-        return
     samples = _samples(component, protocol)
     expect(bool(samples), "it asks for no picture", "Name concepts in [grid] that the dataset has.")
     repeated = [name for name, count in Counter(sample.id.lower() for sample in samples).items() if count > 1]
@@ -91,6 +86,8 @@ def _samples(component: Component, protocol: Protocol) -> list[Sample]:
     try:
         entry = component.registry.get("dataset", protocol.dataset) if protocol.dataset else None
         return list(samples_of(protocol, open_dataset(entry), (Concept(name="any"),)))
+    except DataError:
+        raise
     except VuError as error:
         raise CheckError(error.message, error.hint or "Correct [grid] or the dataset's name.") from error
 

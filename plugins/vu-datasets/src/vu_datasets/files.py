@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from vu_core import ConfigError
-from vu_core.errors import RunError
+from vu_core import ConfigError, DataError, RunError
 from vu_core.files import DATA_DIR_VARIABLE, data_dir
 from vu_core.pictures import Row, read_rows
 
@@ -38,7 +37,7 @@ class Source:
             download: Whether it may be fetched from the hub.
 
         Raises:
-            ConfigError: It is not there.
+            DataError: It is not there, or could not be fetched.
         """
         path = Path(root).expanduser() if root else data_dir() / self.name
         if path.exists():
@@ -50,7 +49,7 @@ class Source:
         place = f"Or put it in '{data_dir() / self.name}' ({DATA_DIR_VARIABLE}). " if root else ""
         fetch = f"With --download, '{hub}' is fetched from the hub. " if hub and not download else ""
         given = f"'{root}' does not exist" if root else f"there is no folder '{path}'"
-        raise ConfigError(
+        raise DataError(
             f"the files of dataset '{self.name}' were not found: {given}",
             hint=f"Name them: --data root=DIR. {place}{fetch}{self.expected()}",
         )
@@ -100,6 +99,6 @@ def _snapshot(hub: str, *, download: bool) -> Path | None:
     except LocalEntryNotFoundError as error:
         if not download:
             return None
-        raise ConfigError(f"'{hub}' could not be fetched from the hub: {error}") from error
+        raise DataError(f"'{hub}' could not be fetched from the hub: {error}") from error
     except (HfHubHTTPError, OSError) as error:
-        raise ConfigError(f"'{hub}' could not be fetched from the hub: {error}") from error
+        raise DataError(f"'{hub}' could not be fetched from the hub: {error}") from error

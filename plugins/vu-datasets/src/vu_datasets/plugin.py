@@ -77,6 +77,12 @@ def vu_protocols() -> Iterator[ProtocolSpec]:
         file="vu_datasets:protocols/coco-10k-1.toml",
     )
     yield ProtocolSpec(
+        name="mace-celebrity@1",
+        summary="MACE's 200 celebrities, five wordings: 5,000 pictures, judged by who is recognised.",
+        reference="arXiv:2403.06135",
+        file="vu_datasets:protocols/mace-celebrity-1.toml",
+    )
+    yield ProtocolSpec(
         name="imagenette-objects@1",
         summary="Ten pictures of each of Imagenette's ten classes, each with its own seed, from ESD's list.",
         reference="https://github.com/rohitgandikota/erasing",

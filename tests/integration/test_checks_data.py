@@ -93,6 +93,33 @@ class Stingy(FakeDataset):
         return Data(forget=request.forget, retain=request.retain)
 
 
+class Unsplit(FakeDataset):
+    def pictures(self, split):
+        return super().pictures("train")
+
+
+class Shuffling(FakeDataset):
+    def pictures(self, split):
+        found = super().pictures(split)
+        return random.sample(found, len(found))
+
+
+class Mislabelled(FakeDataset):
+    def pictures(self, split):
+        return [replace(picture, attributes={"object": "zebra"}) for picture in super().pictures(split)]
+
+
+class Dark(FakeDataset):
+    def pictures(self, split):
+        return [replace(picture, load=lambda: torch.zeros(8, 8, 3)) for picture in super().pictures(split)]
+
+
+class Words(FakeDataset):
+    """One without pictures."""
+
+    pictures = None
+
+
 BAD_DATASETS: list[tuple[Any, type, str]] = [
     (datasets.check_concepts, Repeating, "the name 'cat' is given twice"),
     (datasets.check_concepts, Empty, "it has no concepts"),
@@ -105,6 +132,10 @@ BAD_DATASETS: list[tuple[Any, type, str]] = [
     (datasets.check_split, Deaf, "of cat, cat, dog, fox, apple, car is retained"),
     (datasets.check_split, Partial, "to forget cat, dog, split gives cat"),
     (datasets.check_split, Stingy, "to forget cat, nothing is retained"),
+    (datasets.check_training_pictures, Unsplit, "'train-cat-sketch' of 'validation' is given twice"),
+    (datasets.check_training_pictures, Shuffling, "the pictures of 'train' differ from one instance to the next"),
+    (datasets.check_training_pictures, Mislabelled, "pictures show [('object', 'zebra')], which are no concepts"),
+    (datasets.check_training_pictures, Dark, "'train-cat-sketch' is torch.float32 (8, 8, 3)"),
 ]
 
 
@@ -115,6 +146,10 @@ def dataset(cls: type = FakeDataset, kinds: tuple[str, ...] = ("object", "style"
 @pytest.mark.parametrize("check", datasets.CHECKS, ids=lambda check: check.name)
 def test_a_good_dataset_passes(check):
     check.function(dataset())
+
+
+def test_a_dataset_needs_no_pictures():
+    datasets.check_training_pictures(dataset(Words))
 
 
 @pytest.mark.parametrize(("check", "bad", "problem"), BAD_DATASETS)

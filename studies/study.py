@@ -13,13 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vu_core.comparison import AFTER, BEFORE
 from vu_core.evaluation import judge
 from vu_core.models import load
 from vu_core.planning import EvaluationPlan, Plan, plan_run
 from vu_core.registry import Registry
-from vu_core.runner import AFTER, BEFORE, Surface, open_folder, run
+from vu_core.runner import open_folder, run
 from vu_core.runspec import RunSpec
 from vu_core.sampling import Folder
+from vu_core.stages import Surface
 from vu_core.statistics import Change, mean_measurement, paired_change
 from vu_core.types import FORGET, RETAIN, Interval, Measurement
 

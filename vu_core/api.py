@@ -25,23 +25,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from vu_core.comparison import AFTER, BEFORE, Comparison
-from vu_core.concepts import find_concepts, qualified
+from vu_core.concepts import qualified
 from vu_core.context import RunContext, silent
 from vu_core.edits import Edit
 from vu_core.errors import ConfigError, UnknownNameError, did_you_mean
+from vu_core.measuring import measure_model, plan_measuring
 from vu_core.merging import write_merged
 from vu_core.models import adopt, load, plan_model, plan_of
-from vu_core.planning import find_dataset, open_dataset, plan_evaluation, plan_unlearning, resolve_device
+from vu_core.planning import plan_unlearning, resolve_device
 from vu_core.progress import track
 from vu_core.registry import Registry
 from vu_core.runspec import DTYPES, run_spec
+from vu_core.stages import Surface
 from vu_core.tables import as_html, as_text, damage_line, names_line, short_name
-from vu_core.types import Concept, Request, Result
-from vu_core.unlearning import make_edit, request_of
+from vu_core.types import Concept, Result
+from vu_core.unlearning import make_edit
 
 if TYPE_CHECKING:
-    from vu_core.interfaces import Dataset, Model
+    from vu_core.interfaces import Model
 
 PathLike = str | os.PathLike[str]
 Concepts = str | Concept | Iterable[str | Concept]
@@ -202,7 +203,7 @@ def evaluate(
         dataset: Where the protocol's concepts come from; empty for the model's own.
         data: The dataset's options, such as ``{"root": "path/to/its/files"}``.
         metrics: Names of metrics; empty for the protocol's own.
-        out: A folder that keeps the pictures, in ``before`` and ``after``; None keeps them in the cache only.
+        out: A folder that keeps pictures, contact sheet, verdicts and record; None keeps pictures in the cache only.
         progress: Whether a bar is shown while standard error is a terminal.
 
     Raises:
@@ -215,29 +216,27 @@ def evaluate(
         >>> result["ua", "forget"].after
         100.0
     """
-    registry, chosen = Registry.discover(), plan_of(model)
-    chosen.check_capability("Samples")
-    protocol = os.fspath(protocol) or chosen.spec.protocol
-    if not protocol:
-        raise ConfigError(f"model '{chosen.name}' names no protocol, and none was given", hint="Pass protocol=.")
-    entry = find_dataset(dataset, chosen, registry)
-    source = open_dataset(entry, data)
-    request = _request(_several(forget), edit, source)
-    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    plan = plan_evaluation(protocol, request, source, registry, names)
+    edits = () if edit is None else (edit,)
+    chosen = plan_of(model)
+    plan = plan_measuring(
+        chosen,
+        edits,
+        Registry.discover(),
+        protocol=os.fspath(protocol),
+        forget=_several(forget),
+        dataset=dataset,
+        data=data,
+        metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
+    )
     with _surroundings(model, progress=progress, out=out) as ctx:
-        comparison = Comparison(plan=plan, model=model, root=ctx.out_dir, ctx=ctx)
-        comparison.draw(BEFORE, ())
-        if edit is not None:
-            comparison.draw(AFTER, (edit,))
-        results, errors = comparison.measure(comparison.load_scorers(), compared=edit is not None)
-        comparison.cache.trim()
+        record = measure_model(plan, model, edits, ctx.out_dir, Surface(track=ctx.track), contact_sheet=out is not None)
+        ctx.warnings.extend(record.warnings)
     return Evaluation(
         model=chosen.name,
         protocol=plan.protocol.name,
-        forget=tuple(concept.name for concept in request.forget),
-        results=tuple(results),
-        errors=tuple(errors),
+        forget=tuple(concept.name for concept in plan.request.forget),
+        results=tuple(record.results),
+        errors=tuple(record.errors),
     )
 
 
@@ -322,13 +321,6 @@ def _several(concepts: Concepts) -> tuple[str | Concept, ...]:
 
 def _name(concept: str | Concept) -> str:
     return qualified(concept) if isinstance(concept, Concept) else concept
-
-
-def _request(forget: tuple[str | Concept, ...], edit: Edit | None, dataset: Dataset | None) -> Request:
-    if forget:
-        known = {qualified(concept): concept for concept in forget if isinstance(concept, Concept)}
-        return Request(forget=find_concepts(map(_name, forget), dataset, known))
-    return request_of(edit) if edit is not None else Request(forget=())
 
 
 @contextmanager

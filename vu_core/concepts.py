@@ -6,38 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from vu_core.errors import RequestError, did_you_mean
-from vu_core.interfaces import Data
 from vu_core.types import Concept, Request
 
 if TYPE_CHECKING:
     from vu_core.interfaces import Dataset
 
 NEIGHBOURS_EACH = 3
-
-
-class FreeText:
-    """A dataset of nothing in particular: any text is a concept.
-
-    Example:
-        >>> FreeText().prompts(Concept(name="Van Gogh", kind="style"))
-        ['Van Gogh']
-    """
-
-    def concepts(self) -> list[Concept]:
-        """Return none."""
-        return []
-
-    def neighbours(self, concept: Concept) -> list[Concept]:
-        """Return none."""
-        return []
-
-    def prompts(self, concept: Concept) -> list[str]:
-        """Return the concept's text."""
-        return [concept.text]
-
-    def split(self, request: Request) -> Data:
-        """Return the request's concepts."""
-        return Data(forget=request.forget, retain=request.retain)
 
 
 def find_concepts(

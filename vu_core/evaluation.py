@@ -109,6 +109,10 @@ def metric_use(
     return MetricUse(spec=spec, load=entry.load, request=request, neighbours=tuple(neighbours), config=config)
 
 
+def _ignore(name: str, judged: Judged) -> None:
+    return None
+
+
 def evaluate(
     before: Pictures,
     after: Pictures | None,
@@ -119,6 +123,7 @@ def evaluate(
     *,
     batch_size: int = BATCH_SIZE,
     allowed_excluded: float = ALLOWED_EXCLUDED,
+    watch: Callable[[str, Judged], None] = _ignore,
 ) -> tuple[list[Result], list[str]]:
     """Return the results of every metric, and a sentence for every one that failed.
 
@@ -131,6 +136,7 @@ def evaluate(
         ctx: Shows progress.
         batch_size: Pictures judged together.
         allowed_excluded: Largest share of excluded samples that is no error, in [0, 1].
+        watch: Called with ``"before"`` or ``"after"`` and every batch that was judged.
     """
     results: list[Result] = []
     errors: list[str] = []
@@ -141,6 +147,7 @@ def evaluate(
         found[name] = [_Meter(use, samples) for use in metrics]
         seen = ctx.progress(samples, label=f"judging {name}")
         for judged in judge(pictures, seen, scorers, batch_size=batch_size):
+            watch(name, judged)
             for meter in found[name]:
                 meter.take(judged)
     for i, use in enumerate(metrics):
@@ -286,6 +293,7 @@ def _alone(use: MetricUse, label: str, measured: Measurement) -> Result:
         unit=use.spec.unit,
         direction=use.direction(measured.group),
         ideal=use.ideal(measured.group),
+        success=measured.success,
         note=measured.note,
     )
 
@@ -304,6 +312,7 @@ def _result(use: MetricUse, label: str, group: str, before: Measurement | None, 
         after_interval=after.interval,
         n=after.n,
         n_excluded=max(before.n_excluded, after.n_excluded),
+        success=after.success if before.success == after.success else None,
         note="; ".join(dict.fromkeys(note for note in (before.note, after.note, change.note) if note)),
     )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal
 
-from vu_core.concepts import FreeText, find_concepts, neighbours_of, qualified
+from vu_core.chains import edits_of, forgotten_by
+from vu_core.concepts import find_concepts, neighbours_of, qualified
 from vu_core.config import validate
+from vu_core.datasets import FreeText, open_dataset
 from vu_core.errors import ConfigError, RequestError, UnknownNameError, did_you_mean
 from vu_core.evaluation import MetricUse, metric_use
 from vu_core.interfaces import Data, Dataset
@@ -20,10 +21,12 @@ from vu_core.specs import DatasetSpec, MetricSpec, ScorerSpec, UnlearnerSpec
 from vu_core.types import Concept, Request, Sample
 
 if TYPE_CHECKING:
+    from vu_core.edits import Edit
     from vu_core.registry import Entry, Registry
     from vu_core.runspec import Device, RunSpec
 
 NO_PRESET = "none"
+UNMEASURED = "nothing is measured: neither --protocol nor the model names a protocol"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,22 @@ class EvaluationPlan:
     scorers: Mapping[str, Entry[ScorerSpec]]
     components: tuple[Entry[Any], ...]
 
+    def deviations(self, *, model: str, dtype: str) -> list[str]:
+        """Return every difference from the procedure that was published with the protocol, a sentence each.
+
+        Args:
+            model: Name, hub id or folder of the model that is judged.
+            dtype: Floating-point type it computes in.
+        """
+        found = deviations(
+            self.protocol,
+            model=model,
+            dtype=dtype,
+            pictures=len(self.samples),
+            metrics=[use.spec.name for use in self.metrics],
+        )
+        return [f"differs from {self.protocol.name} as published: {sentence}" for sentence in found]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -88,6 +107,7 @@ class Plan:
         model: Which model, and who loads it.
         unlearning: How the edit is made.
         evaluation: How it is measured; None when the run only makes an edit.
+        earlier: The edits that are in the model already, in the order they were made.
         warnings: What the user should know before it starts.
     """
 
@@ -95,6 +115,7 @@ class Plan:
     model: ModelPlan
     unlearning: UnlearnPlan
     evaluation: EvaluationPlan | None
+    earlier: tuple[Edit, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -119,6 +140,7 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
     model = plan_model(spec.model, registry)
     unlearning = plan_unlearning(spec, model, registry)
     unlearner = unlearning.unlearner
+    earlier = _earlier(spec, unlearning.request)
     protocol = spec.protocol or model.spec.protocol
     if quick:
         protocol = _quick_protocol(spec, model)
@@ -126,13 +148,17 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         raise ConfigError("--metric needs a protocol that says which pictures to measure", hint="Pass --protocol.")
     evaluation = None
     if protocol:
-        data = unlearning.data.dataset
-        evaluation = plan_evaluation(protocol, unlearning.request, data, registry, spec.metrics, download=spec.download)
+        request, data = unlearning.request, unlearning.data.dataset
+        if earlier:
+            # What replaces a concept is left out: it may be what was forgotten earlier.
+            request = Request(forget=(*request.forget, *forgotten_by(earlier)))
+        evaluation = plan_evaluation(protocol, request, data, registry, spec.metrics, download=spec.download)
     return Plan(
         spec=replace(
             spec,
             unlearner=f"{unlearner.plugin}:{unlearner.spec.name}" if ":" in spec.unlearner else unlearner.spec.name,
             model=_absolute(spec.model) or model.name,
+            after=_absolute(spec.after),
             dataset=unlearning.dataset.spec.name if unlearning.dataset else "",
             protocol=_absolute(spec.protocol) or (evaluation.protocol.name if evaluation else ""),
             preset=unlearning.preset,
@@ -142,16 +168,9 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         model=model,
         unlearning=unlearning,
         evaluation=evaluation,
-        warnings=_warnings(spec, model, evaluation),
+        earlier=earlier,
+        warnings=tuple(evaluation.deviations(model=model.name, dtype=spec.dtype)) if evaluation else (UNMEASURED,),
     )
-
-
-def _warnings(spec: RunSpec, model: ModelPlan, evaluation: EvaluationPlan | None) -> tuple[str, ...]:
-    if evaluation is None:
-        return ("nothing is measured: neither --protocol nor the model names a protocol",)
-    protocol, pictures = evaluation.protocol, len(evaluation.samples)
-    found = deviations(protocol, model=model.name, dtype=spec.dtype, pictures=pictures, metrics=spec.metrics)
-    return tuple(f"differs from {protocol.name} as published: {sentence}" for sentence in found)
 
 
 def plan_unlearning(
@@ -294,43 +313,6 @@ def find_dataset(name: str, model: ModelPlan, registry: Registry) -> Entry[Datas
     return registry.get("dataset", name) if name else None
 
 
-@overload
-def open_dataset(entry: Entry[DatasetSpec], options: Mapping[str, Any] = ..., *, download: bool = ...) -> Dataset: ...
-@overload
-def open_dataset(
-    entry: Entry[DatasetSpec] | None, options: Mapping[str, Any] = ..., *, download: bool = ...
-) -> Dataset | None: ...
-def open_dataset(
-    entry: Entry[DatasetSpec] | None, options: Mapping[str, Any] = MappingProxyType({}), *, download: bool = False
-) -> Dataset | None:
-    """Return the dataset of ``entry``, or None where there is none.
-
-    Args:
-        entry: Its entry.
-        options: The user's options for it, by name.
-        download: Whether its files may be fetched over the network.
-
-    Raises:
-        ConfigError: An option is unknown, ill-typed or out of range, or there is nothing that has options.
-        PluginError: Its module cannot be imported.
-    """
-    config_class = entry.config_class() if entry else None
-    if options and config_class is None:
-        named = f"dataset '{entry.spec.name}' has no options" if entry else "no dataset was named"
-        raise ConfigError(f"{named}, but {', '.join(options)} was given", hint="Leave out --data.")
-    if entry is None:
-        return None
-    if config_class is None:
-        plain: Dataset = entry.load()()
-        return plain
-    try:
-        config: Any = validate(config_class, options)
-    except ConfigError as error:
-        raise ConfigError(f"dataset '{entry.spec.name}': {error.message}", hint=error.hint) from error
-    opened: Dataset = entry.load()(config=config, download=download)
-    return opened
-
-
 def _quick_protocol(spec: RunSpec, model: ModelPlan) -> str:
     if spec.protocol:
         raise ConfigError("--quick chooses the protocol itself, but --protocol was given too", hint="Give one of them.")
@@ -377,6 +359,14 @@ def _entry(kind: Literal["metric", "scorer"], name: str, protocol: Protocol, reg
             hint=f"It takes: {protocol.needs[name]}. What does not need it can be measured with --metric.",
         )
     return registry.get(kind, name)
+
+
+def _earlier(spec: RunSpec, request: Request) -> tuple[Edit, ...]:
+    """Return the edits that are in the model already, after checking that they forget something else."""
+    edits = edits_of(spec.after) if spec.after else ()
+    if again := [concept.name for concept in request.forget if concept in forgotten_by(edits)]:
+        raise RequestError(f"'{again[0]}' was forgotten by an earlier run already", hint="Leave it out of --forget.")
+    return edits
 
 
 def _absolute(given: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,7 +81,7 @@ class Published:
         return f"{self.method}{about}: {numbers} [{self.evidence}, {self.source}{note}]"
 
 
-def deviations(protocol: Protocol, *, model: str, dtype: str, pictures: int, metrics: Iterable[str] = ()) -> list[str]:
+def deviations(protocol: Protocol, *, model: str, dtype: str, pictures: int, metrics: Sequence[str]) -> list[str]:
     """Return every difference between a run and the published procedure, a sentence each; none where it is its own.
 
     Args:
@@ -89,7 +89,7 @@ def deviations(protocol: Protocol, *, model: str, dtype: str, pictures: int, met
         model: Name, hub id or folder of the model that is judged.
         dtype: Floating-point type it computes in.
         pictures: How many pictures it is judged by.
-        metrics: Names of the metrics that are measured; empty for the protocol's own.
+        metrics: Names of the metrics that are measured.
     """
     sampler = protocol.sampler
     here = {
@@ -100,8 +100,7 @@ def deviations(protocol: Protocol, *, model: str, dtype: str, pictures: int, met
         "pictures": pictures,
         "scorers": protocol.scorers,
     }
-    measured = set(metrics)
-    left_out = [name for name in protocol.metrics if measured and name not in measured]
+    left_out = [name for name in protocol.metrics if name not in metrics]
     found = list(protocol.deviations)
     found += protocol.original.differences(here) if protocol.original else []
     return [*found, f"not measured: {', '.join(left_out)}"] if left_out and protocol.original else found

@@ -29,6 +29,8 @@ class RunSpec:
         retain: Names of concepts; empty leaves the choice to the dataset.
         replace_with: Names of concepts: none, one for all, or one for each of ``forget``.
         model: Name, folder or hub id; empty for the embedded model.
+        after: Folder of an earlier run on this model: its edit, and those it was made after, are in the model's
+            weights when this run unlearns and before it is measured. Empty to begin with the model as it is.
         dataset: Name; empty for the model's own.
         data: The dataset's options by name.
         protocol: Name or path of a TOML file; empty for the model's own.
@@ -47,6 +49,7 @@ class RunSpec:
     retain: tuple[str, ...] = ()
     replace_with: tuple[str, ...] = ()
     model: str = ""
+    after: str = ""
     dataset: str = ""
     data: dict[str, Any] = field(default_factory=dict)
     protocol: str = ""

@@ -31,12 +31,12 @@ class Repeating(FakeDataset):
 
 
 @dataclass(frozen=True)
-class Words:
+class Options:
     root: str = field(default="", metadata={"help": "Where they are.", "example": "words"})
 
 
 class Optioned(FakeDataset):
-    seen: ClassVar[list[Words]] = []
+    seen: ClassVar[list[Options]] = []
 
     def __init__(self, config, download):
         self.seen.append(config)
@@ -168,10 +168,10 @@ def test_captions_alone_need_no_concepts():
 
 def test_a_dataset_with_options_is_opened_with_them():
     spec = DatasetSpec(name="fake", summary="Words.", target="a:B", kinds=("object", "style"), config="a:C")
-    opened = Component(spec=spec, load=lambda: Optioned, config_class=lambda: Words)
+    opened = Component(spec=spec, load=lambda: Optioned, config_class=lambda: Options)
     check_target(opened)
     datasets.check_concepts(opened)
-    assert Optioned.seen == [Words(root="words")]
+    assert Optioned.seen == [Options(root="words")]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,9 @@ def run_command(
         list[str] | None, typer.Option(help="Concept put in its place: one for all, or one for each.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the embedded model.")] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Folder of an earlier run, whose edits are in the model already.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Where concepts come from; default: the model's own.")] = None,
     data: Annotated[list[str] | None, typer.Option(help="A dataset's option, key=value, as in root=DIR.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Name or TOML file; default: the model's own.")] = None,
@@ -45,12 +48,15 @@ def run_command(
 
     Example: vu run uce --forget cat
     """
+    from vu_core.cli._arguments import DATA, pairs
+
     given = {
         "unlearner": unlearner or None,
         "forget": _split(forget),
         "retain": _split(retain),
         "replace_with": _split(replace_with),
         "model": model,
+        "after": after,
         "dataset": dataset,
         "protocol": protocol,
         "metrics": _split(metric),
@@ -62,34 +68,30 @@ def run_command(
         "revision": revision,
     }
     values = {key: value for key, value in given.items() if value is not None}
-    tables = {"options": _pairs("-o", option), "data": _pairs("--data", data)}
+    tables = {"options": pairs(option, "-o takes key=value", "-o erase_scale=2"), "data": pairs(data, *DATA)}
     spec = _spec(values, tables, config, out if resume else None)
     _carry_out(spec, out, quick=quick, dry_run=dry_run, resume=resume, json_output=json_output)
 
 
 def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resume: bool, json_output: bool) -> None:
-    import json
-
     from vu_core import progress
     from vu_core.cli import INTERRUPTED, _screen
     from vu_core.models import load
     from vu_core.planning import plan_run
     from vu_core.registry import Registry
-    from vu_core.runner import Surface, open_folder, run
+    from vu_core.runner import open_folder, run
+    from vu_core.stages import Surface
 
     registry = Registry.discover()
     plan = plan_run(spec, registry, quick=quick)
     folder = out or (_last_like(plan) if resume else _new_folder(plan))
     if dry_run:
-        if json_output:
-            typer.echo(json.dumps(_screen.plan_rows(plan, folder), indent=2))
-        else:
-            _screen.show_plan(plan, folder)
+        _screen.show_rows(_screen.plan_rows(plan, folder), json_output=json_output)
         return
     asked = plan.spec
     model = load(plan.model, device=asked.device, dtype=asked.dtype, download=asked.download, revision=asked.revision)
     open_folder(folder, plan, resume=resume)
-    _interrupt_on_terminate()
+    _screen.interrupt_on_terminate()
     surface = Surface(track=progress.track, say=progress.say)
     if plan.spec.preset != "none":
         progress.say(f"preset '{plan.spec.preset}' of model '{plan.model.name}'; --preset none uses published values")
@@ -123,19 +125,6 @@ def _spec(values: dict[str, Any], tables: dict[str, dict[str, Any]], config: Pat
     return run_spec({"forget": (), **values, **tables}, origin="the command line")
 
 
-def _pairs(flag: str, pairs: list[str] | None) -> dict[str, str]:
-    from vu_core.errors import ConfigError
-
-    options = {}
-    for pair in pairs or ():
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            example = "-o erase_scale=2" if flag == "-o" else f"{flag} root=DIR"
-            raise ConfigError(f"{flag} takes key=value, '{pair}' was given", hint=f"As in {example}.")
-        options[key.strip()] = value.strip()
-    return options
-
-
 def _split(values: list[str] | None) -> list[str] | None:
     if values is None:
         return None
@@ -167,12 +156,3 @@ def _last_like(plan: Any) -> Path:
             continue
         return file.parent
     raise RunError(f"no run like this one is under '{_RUNS}'", hint="Start it without --resume, or name its --out.")
-
-
-def _interrupt_on_terminate() -> None:
-    import signal
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from vu_core import Concept, ConfigError, DataError, Request
+from vu_core.datasets import open_dataset
 from vu_core.interfaces import HasPictures, Split
-from vu_core.planning import open_dataset
 from vu_core.registry import Registry
 
 SPLITS = get_args(Split)

@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from vu_core import Concept, ConfigError, DataError, Request
-from vu_core.planning import open_dataset, plan_evaluation
+from vu_core.datasets import open_dataset
+from vu_core.planning import plan_evaluation
 from vu_core.protocols import describe, load_protocol, samples_of
 from vu_core.published import deviations
 from vu_core.registry import Registry

@@ -126,12 +126,15 @@ class DatasetSpec(Spec):
     """Concepts with their prompts, and images with captions, labels and attributes.
 
     Attributes:
-        kinds: The axes its concepts lie on: ``("object", "style")``.
+        kinds: The axes its concepts lie on: ``("object", "style")``. Empty where the user's files decide
+            them; files with captions alone have no concepts, and then any text is one.
+        config: ``"module:Class"`` of its options, when it has any: where its files are, how it is split.
     """
 
     kind: ClassVar[str] = "dataset"
 
     kinds: tuple[str, ...] = ()
+    config: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

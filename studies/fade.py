@@ -37,7 +37,6 @@ def runs(unlearner: str, seed: int) -> list[StudyRun]:
         StudyRun(
             name=f"{unlearner}-{old}-to-{new}-{seed}",
             title=f"{old} -> {new}",
-            subject=f"{unlearner}-{old}",
             spec=RunSpec(
                 unlearner=unlearner,
                 forget=(f"{kind}{old}",),

@@ -18,7 +18,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from vu_core.edits import Edit
 from vu_core.errors import ConfigError, UnknownNameError, did_you_mean
 from vu_core.merging import write_merged
 from vu_core.models import adopt, load, plan_model, plan_of
+from vu_core.numerics import torch_defaults
 from vu_core.planning import find_dataset, plan_evaluation, plan_unlearning, resolve_device
 from vu_core.progress import track
 from vu_core.registry import Registry
@@ -183,6 +184,7 @@ def evaluate(
     forget: Concepts = (),
     dataset: str = "",
     metrics: str | Iterable[str] = (),
+    scorers: Mapping[str, str] | None = None,
     out: PathLike | None = None,
     progress: bool = True,
 ) -> Evaluation:
@@ -197,6 +199,7 @@ def evaluate(
         forget: What is counted as forgotten; empty for what the edit says it was asked to forget.
         dataset: Where the protocol's concepts come from; empty for the model's own.
         metrics: Names of metrics; empty for the protocol's own.
+        scorers: Names of judges by role, in place of the protocol's own: ``{"object": "emoji-object-b"}``.
         out: A folder that keeps the pictures, in ``before`` and ``after``; None keeps them in the cache only.
         progress: Whether a bar is shown while standard error is a terminal.
 
@@ -219,7 +222,7 @@ def evaluate(
     source = entry.load()() if entry else None
     request = _request(_several(forget), edit, source)
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    plan = plan_evaluation(protocol, request, source, registry, names)
+    plan = plan_evaluation(protocol, request, source, registry, names, scorers)
     with _surroundings(model, progress=progress, out=out) as ctx:
         comparison = Comparison(plan=plan, model=model, root=ctx.out_dir, ctx=ctx)
         comparison.draw(BEFORE, ())
@@ -337,6 +340,7 @@ def _surroundings(model: Model, *, progress: bool, seed: int = 0, out: PathLike 
             seed=seed,
             track=track if progress and sys.stderr.isatty() else silent,
         )
-        yield ctx
+        with torch_defaults():
+            yield ctx
     for sentence in ctx.warnings:
         warnings.warn(sentence, stacklevel=4)

@@ -120,11 +120,14 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
     protocol = spec.protocol or model.spec.protocol
     if quick:
         protocol = _quick_protocol(spec, model)
-    if spec.metrics and not protocol:
-        raise ConfigError("--metric needs a protocol that says which pictures to measure", hint="Pass --protocol.")
+    if (spec.metrics or spec.scorers) and not protocol:
+        option = "--metric" if spec.metrics else "--scorer"
+        raise ConfigError(f"{option} needs a protocol that says which pictures to measure", hint="Pass --protocol.")
     evaluation = None
     if protocol:
-        evaluation = plan_evaluation(protocol, unlearning.request, unlearning.data.dataset, registry, spec.metrics)
+        evaluation = plan_evaluation(
+            protocol, unlearning.request, unlearning.data.dataset, registry, spec.metrics, spec.scorers
+        )
     return Plan(
         spec=replace(
             spec,
@@ -183,7 +186,12 @@ def plan_unlearning(
 
 
 def plan_evaluation(
-    protocol: str, request: Request, dataset: Dataset | None, registry: Registry, metrics: Sequence[str] = ()
+    protocol: str,
+    request: Request,
+    dataset: Dataset | None,
+    registry: Registry,
+    metrics: Sequence[str] = (),
+    scorers: Mapping[str, str] | None = None,
 ) -> EvaluationPlan:
     """Return how a model will be measured.
 
@@ -193,6 +201,7 @@ def plan_evaluation(
         dataset: Where the protocol's concepts come from.
         registry: The installed components.
         metrics: Names; empty for the protocol's own.
+        scorers: Names by role, in place of the protocol's own or for a role that only the metrics ask for.
 
     Raises:
         VuError: Anything in it is unknown, ill-typed, out of range or does not fit together.
@@ -203,8 +212,8 @@ def plan_evaluation(
             f"protocol '{read.name}' takes its prompts from a dataset, but none is named",
             hint=f"Pass --dataset {read.dataset}.",
         )
-    entries = _metric_entries(metrics, read, registry)
-    scorers = {role: registry.get("scorer", name) for role, name in read.scorers.items()}
+    entries = [registry.get("metric", name) for name in metrics or read.metrics]
+    judges = _judges(read, scorers or {}, entries, registry)
     neighbours = neighbours_of(request, dataset)
     return EvaluationPlan(
         protocol=read,
@@ -215,8 +224,8 @@ def plan_evaluation(
         metrics=tuple(
             metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries
         ),
-        scorers=scorers,
-        components=(*entries, *scorers.values()),
+        scorers=judges,
+        components=(*entries, *judges.values()),
     )
 
 
@@ -293,16 +302,26 @@ def _samples(protocol: Protocol, dataset: Dataset, request: Request) -> tuple[Sa
     return samples
 
 
-def _metric_entries(names: Sequence[str], protocol: Protocol, registry: Registry) -> list[Entry[MetricSpec]]:
-    entries = [registry.get("metric", name) for name in names or protocol.metrics]
-    for entry in entries:
-        lacking = [role for role in entry.spec.roles(protocol.kinds) if role not in protocol.scorers]
-        if lacking:
+def _judges(
+    protocol: Protocol, chosen: Mapping[str, str], metrics: Sequence[Entry[MetricSpec]], registry: Registry
+) -> dict[str, Entry[ScorerSpec]]:
+    """Return who plays which role; ``chosen`` goes before what ``protocol`` names."""
+    needed = {role: entry.spec.name for entry in metrics for role in entry.spec.roles(protocol.kinds)}
+    known = list(dict.fromkeys([*protocol.scorers, *needed]))
+    for role, name in chosen.items():
+        if role not in known:
+            hint = f"{did_you_mean(role, known)} Roles: {', '.join(known) or 'none'}.".lstrip()
+            raise UnknownNameError(f"no scorer of protocol '{protocol.name}' has the role '{role}'", hint=hint)
+        if (plays := registry.get("scorer", name).spec.role) != role:
+            raise ConfigError(f"scorer '{name}' judges {plays}, not {role}", hint="See 'vu list scorer'.")
+    names = {**protocol.scorers, **chosen}
+    for role, metric in needed.items():
+        if role not in names:
             raise ConfigError(
-                f"metric '{entry.spec.name}' needs a scorer for {', '.join(lacking)}, "
-                f"protocol '{protocol.name}' names none"
+                f"metric '{metric}' needs a scorer for {role}, protocol '{protocol.name}' names none",
+                hint=f"Name one, as in --scorer {role}=NAME; see 'vu list scorer'.",
             )
-    return entries
+    return {role: registry.get("scorer", name) for role, name in names.items()}
 
 
 def _absolute(given: str) -> str:

@@ -45,11 +45,12 @@ def plan_rows(plan: Plan, folder: Path) -> dict[str, str]:
 
 def _measured_rows(plan: EvaluationPlan | None) -> dict[str, str]:
     if plan is None:
-        return {"neighbours": "–", "protocol": "none", "metrics": "–"}
+        return {"neighbours": "–", "protocol": "none", "metrics": "–", "scorers": "–"}
     return {
         "neighbours": ", ".join(concept.text for concept in plan.neighbours) or "–",
         "protocol": f"{plan.protocol.name}: {len(plan.samples)} pictures before, as many after",
         "metrics": ", ".join(use.spec.name for use in plan.metrics),
+        "scorers": ", ".join(f"{role}={entry.spec.name}" for role, entry in plan.scorers.items()),
     }
 
 

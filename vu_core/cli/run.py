@@ -24,6 +24,9 @@ def run_command(
     dataset: Annotated[str | None, typer.Option(help="Where concepts come from; default: the model's own.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Name or TOML file; default: the model's own.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the protocol's own.")] = None,
+    scorer: Annotated[
+        list[str] | None, typer.Option(help="Judge in place of the protocol's, role=name; see 'vu list scorer'.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="The model's preset for the unlearner, or 'none'.")] = None,
     option: Annotated[
         list[str] | None, typer.Option("-o", "--option", help="An unlearner's option, key=value.")
@@ -61,7 +64,11 @@ def run_command(
         "revision": revision,
     }
     values = {key: value for key, value in given.items() if value is not None}
-    spec = _spec(values, _options(option), config, out if resume else None)
+    pairs = {
+        "options": _pairs(option, "-o takes key=value", "-o erase_scale=2"),
+        "scorers": _pairs(scorer, "--scorer takes role=name", "--scorer object=emoji-object-b"),
+    }
+    spec = _spec(values, pairs, config, out if resume else None)
     _carry_out(spec, out, quick=quick, dry_run=dry_run, resume=resume, json_output=json_output)
 
 
@@ -104,7 +111,7 @@ def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resum
         raise typer.Exit(1)
 
 
-def _spec(values: dict[str, Any], options: dict[str, Any], config: Path | None, resumed: Path | None) -> Any:
+def _spec(values: dict[str, Any], pairs: dict[str, dict[str, str]], config: Path | None, resumed: Path | None) -> Any:
     from dataclasses import asdict
 
     from vu_core.errors import ConfigError
@@ -114,23 +121,23 @@ def _spec(values: dict[str, Any], options: dict[str, Any], config: Path | None, 
         config = resumed / RUN_FILE
     if config is not None:
         base = asdict(read_run_file(config))
-        values = {**base, **values, "options": {**base["options"], **options}}
-        return run_spec(values, origin="the command line")
+        merged = {key: {**base[key], **given} for key, given in pairs.items()}
+        return run_spec({**base, **values, **merged}, origin="the command line")
     if "unlearner" not in values:
         raise ConfigError("no unlearner was named", hint="As in 'vu run uce --forget cat'; see 'vu list unlearner'.")
-    return run_spec({"forget": (), **values, "options": options}, origin="the command line")
+    return run_spec({"forget": (), **values, **pairs}, origin="the command line")
 
 
-def _options(pairs: list[str] | None) -> dict[str, str]:
+def _pairs(given: list[str] | None, rule: str, example: str) -> dict[str, str]:
     from vu_core.errors import ConfigError
 
-    options = {}
-    for pair in pairs or ():
+    found = {}
+    for pair in given or ():
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"-o takes key=value, '{pair}' was given", hint="As in -o erase_scale=2.")
-        options[key.strip()] = value.strip()
-    return options
+            raise ConfigError(f"{rule}, '{pair}' was given", hint=f"As in {example}.")
+        found[key.strip()] = value.strip()
+    return found
 
 
 def _split(values: list[str] | None) -> list[str] | None:

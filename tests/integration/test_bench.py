@@ -233,3 +233,24 @@ def test_bad_input_is_refused_before_anything_is_made(vu, arguments, message):
     result = vu(*BENCH, *arguments)
     assert result.exit_code == 2 and message in result.stderr, result.output
     assert not Path("bench").exists()
+
+
+def test_nothing_of_a_finished_run_stays_in_memory(vu, monkeypatch):
+    import gc
+
+    import vu_toy_work as toy
+
+    from vu_core.edits import Edit
+    from vu_core.types import Sample
+
+    unlearn, alive = toy.Repaint.unlearn, []
+
+    def counting(self, *arguments):
+        gc.collect()
+        found = [sum(isinstance(thing, cls) for thing in gc.get_objects()) for cls in (Edit, Sample)]
+        alive.append(found)
+        return unlearn(self, *arguments)
+
+    monkeypatch.setattr(toy.Repaint, "unlearn", counting)
+    assert vu(*BENCH).exit_code == 0
+    assert len(alive) == 5 and alive[1:] == alive[:1] * 4 and alive[0][0] == 0

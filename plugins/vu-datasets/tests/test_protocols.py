@@ -74,7 +74,9 @@ def test_what_is_needed_is_said(registry):
 
 def test_a_run_says_how_it_differs(registry):
     protocol = load_protocol("coco-30k@1", registry)
-    same = deviations(protocol, model="CompVis/stable-diffusion-v1-4", dtype="float32", pictures=30000)
+    same = deviations(
+        protocol, model="CompVis/stable-diffusion-v1-4", dtype="float32", pictures=30000, metrics=list(protocol.metrics)
+    )
     assert same == list(protocol.deviations)
     other = deviations(protocol, model="emoji", dtype="float32", pictures=100, metrics=["clip_score"])
     assert other[len(same) :] == [

@@ -73,4 +73,5 @@ class Comparison:
             compared: Whether there are pictures after; otherwise those before are measured alone.
         """
         before, after = self.pictures(BEFORE).read, self.pictures(AFTER).read if compared else None
-        return evaluate(before, after, self.plan.samples, self.plan.metrics, scorers, self.ctx)
+        plan = self.plan
+        return evaluate(before, after, plan.samples, plan.metrics, scorers, self.ctx, reference=plan.reference)

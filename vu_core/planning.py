@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from vu_core.concepts import find_concepts, neighbours_of, qualified
 from vu_core.config import validate
 from vu_core.errors import ConfigError, RequestError, UnknownNameError, did_you_mean
-from vu_core.evaluation import MetricUse, metric_use
+from vu_core.evaluation import MetricUse, metric_use, reference_of
 from vu_core.interfaces import Data, Dataset
+from vu_core.judging import RealPictures
 from vu_core.models import ModelPlan, plan_model
 from vu_core.protocols import Protocol, load_protocol, samples_of
 from vu_core.specs import DatasetSpec, MetricSpec, ScorerSpec, UnlearnerSpec
@@ -65,6 +66,7 @@ class EvaluationPlan:
         metrics: The metrics with their options.
         scorers: The judges' entries by role.
         components: The entries of metrics and judges.
+        reference: The real pictures that metrics compare with; None when none does.
     """
 
     protocol: Protocol
@@ -75,6 +77,7 @@ class EvaluationPlan:
     metrics: tuple[MetricUse, ...]
     scorers: Mapping[str, Entry[ScorerSpec]]
     components: tuple[Entry[Any], ...]
+    reference: RealPictures | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,17 +209,17 @@ def plan_evaluation(
     entries = _metric_entries(metrics, read, registry)
     scorers = {role: registry.get("scorer", name) for role, name in read.scorers.items()}
     neighbours = neighbours_of(request, dataset)
+    uses = tuple(metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries)
     return EvaluationPlan(
         protocol=read,
         request=request,
         dataset=dataset,
         neighbours=neighbours,
         samples=_samples(read, dataset, request),
-        metrics=tuple(
-            metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries
-        ),
+        metrics=uses,
         scorers=scorers,
         components=(*entries, *scorers.values()),
+        reference=reference_of(uses, dataset),
     )
 
 

@@ -64,7 +64,7 @@ class EvaluationPlan:
         neighbours: The concepts most likely to be damaged.
         samples: The pictures the protocol asks for.
         metrics: The metrics with their options.
-        scorers: The judges' entries by role.
+        scorers: The entries, by role, of the judges that its metrics need.
         components: The entries of metrics and judges.
         reference: The real pictures that metrics compare with; None when none does.
     """
@@ -207,7 +207,8 @@ def plan_evaluation(
             hint=f"Pass --dataset {read.dataset}.",
         )
     entries = _metric_entries(metrics, read, registry)
-    scorers = {role: registry.get("scorer", name) for role, name in read.scorers.items()}
+    needed = {role for entry in entries for role in entry.spec.roles(read.kinds)}
+    scorers = {role: registry.get("scorer", name) for role, name in read.scorers.items() if role in needed}
     neighbours = neighbours_of(request, dataset)
     uses = tuple(metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries)
     return EvaluationPlan(

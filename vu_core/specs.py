@@ -212,12 +212,15 @@ class ScorerSpec(Spec):
     Attributes:
         outputs: What it computes: ``"classes"``, ``"similarity"`` or ``"features"``.
         role: What it judges: ``"object"``, ``"style"``, ``"clip"``, ...
+        weights: Name of a published file with its weights that does not travel with the plugin: the user puts it
+            where `vu_core.files.torch_checkpoint` says. `vu check` looks at the scorer only where it is.
     """
 
     kind: ClassVar[str] = "scorer"
 
     outputs: Literal["classes", "similarity", "features"]
     role: str
+    weights: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,7 +91,7 @@ def pooled(results: Sequence[Result]) -> list[Result]:
 
 
 def number(value: float | None, unit: str = "%") -> str:
-    """Return a number for people, or a dash for none; small numbers without a unit keep three decimals."""
+    """Return a number for people, or a dash for none; small ones without a unit keep more decimals."""
     return "–" if value is None else f"{value:.{_decimals(value, unit)}f}"
 
 
@@ -135,4 +135,6 @@ def _interval_of(result: Result, interval: Interval | None, *, sign: str = "") -
 
 
 def _decimals(value: float, unit: str) -> int:
-    return 1 if unit or abs(value) >= 10 else 3
+    if unit or abs(value) >= 10:
+        return 1
+    return 5 if 0 < abs(value) < 0.01 else 3

@@ -245,7 +245,7 @@ BAD: list[tuple[Any, Component, str]] = [
     (metrics.check_bad_verdicts, component(Trusting), "given NaN verdicts, it gives {"),
     (metrics.check_direction, component(forget_direction="up"), "on 'forget' the right verdicts give 0.0"),
     (metrics.check_direction, component(direction="down", forget_direction=None), "on 'retain' the right verdicts"),
-    (metrics.check_identity, PAIRS, "pictures compared with themselves give 0.0 on 'forget', not 1.0"),
+    (metrics.check_same_pictures, PAIRS, "pictures compared with themselves give 0.0 on 'forget', not 1.0"),
     (metrics.check_inputs_untouched, component(Destructive, scorers=()), "it changes the batch"),
 ]
 
@@ -256,7 +256,7 @@ def test_a_good_metric_passes(check, good):
     if check.fits(good):
         check.function(good)
     else:
-        assert check.function is metrics.check_identity or not good.spec.scorers
+        assert check.function is metrics.check_same_pictures or not good.spec.scorers
 
 
 @pytest.mark.parametrize(("check", "bad", "problem"), BAD)

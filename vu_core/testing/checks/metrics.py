@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ _SEEDS = 3
 _IMAGES = ":images"
 
 # Pictures are as small as the metric takes them: some need a side of 176 pixels.
-_SIDES = (8, 192)
+_SIDES = (8, 176)
 
 Right = Callable[[Sample, str], bool]
 """Whether the scorer of a role finds in a picture what its prompt asks for."""
@@ -160,7 +160,7 @@ def check_direction(component: Component) -> None:
             expect(sign * (good - bad) >= -_TOLERANCE, problem, fix)
 
 
-def check_identity(component: Component) -> None:
+def check_same_pictures(component: Component) -> None:
     """Pictures compared with themselves reach the ideal."""
     batch = _batch(_samples(component), _form(component))
     same = replace(batch, reference=replace(batch, reference=None))
@@ -285,6 +285,7 @@ _VERDICTS: dict[str, Callable[[Sequence[Sample], str, Right], Any]] = {
 }
 
 
+@cache
 def _form(component: Component) -> _Form:
     """Return the first form that the metric accepts; a role that is a kind of concept is played by a classifier."""
     samples = _samples(component)
@@ -390,6 +391,6 @@ CHECKS = (
     _check(check_bad_pictures),
     _check(check_bad_verdicts, when=_has_scorers),
     _check(check_direction, when=_has_scorers),
-    _check(check_identity, when=_has_ideal_pairs),
+    _check(check_same_pictures, when=_has_ideal_pairs),
     _check(check_inputs_untouched),
 )

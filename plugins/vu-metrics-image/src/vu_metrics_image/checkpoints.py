@@ -50,11 +50,12 @@ def fill(network: Any, tensors: dict[str, Any], file: str) -> None:
     Raises:
         PluginError: One that it needs is missing, or has another shape.
     """
-    needed = network.state_dict()
+    # Older files lack a batch normalisation's count of batches, which only training reads.
+    needed = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
     missing = [key for key in needed if key not in tensors or tensors[key].shape != needed[key].shape]
     if missing:
         raise PluginError(
             f"'{file}' lacks {len(missing)} of the {len(needed)} tensors that are needed, the first is '{missing[0]}'",
             hint="It is the file of another network.",
         )
-    network.load_state_dict({key: tensors[key] for key in needed})
+    network.load_state_dict({key: tensors[key] for key in needed}, strict=False)

@@ -199,6 +199,14 @@ METRICS = (
     ),
 )
 
+_inception = partial(
+    ScorerSpec,
+    reference="arXiv:1706.08500",
+    outputs="features",
+    role="features",
+    weights="weights-inception-2015-12-05-6726825d.pth",
+)
+
 SCORERS = (
     ScorerSpec(
         name="lpips-alex",
@@ -217,6 +225,22 @@ SCORERS = (
         outputs="features",
         role="lpips",
         weights="vgg16-397923af.pth",
+    ),
+    _inception(
+        name="inception-v3-torch-fidelity",
+        summary="Features of FID's Inception, pictures resized as torch-fidelity does: no antialiasing.",
+        target="vu_metrics_image.inception:torch_fidelity",
+    ),
+    _inception(
+        name="inception-v3-torchmetrics",
+        summary="Features of FID's Inception, pictures resized as torchmetrics does: bilinear, antialiased.",
+        target="vu_metrics_image.inception:torchmetrics",
+    ),
+    _inception(
+        name="inception-v3-clean-fid",
+        summary="Features of FID's Inception, pictures resized as clean-fid does: Pillow's bicubic.",
+        target="vu_metrics_image.inception:clean_fid",
+        reference="arXiv:2104.11222",
     ),
 )
 

@@ -13,15 +13,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vu_core.comparison import AFTER, BEFORE
 from vu_core.judging import judge
 from vu_core.models import load
 from vu_core.planning import EvaluationPlan, Plan, plan_run
 from vu_core.registry import Registry
-from vu_core.runner import AFTER, BEFORE, Surface, open_folder, run
+from vu_core.runner import open_folder, run
 from vu_core.runspec import RunSpec
 from vu_core.sampling import Folder
+from vu_core.stages import Surface
 from vu_core.statistics import Change, mean_measurement, paired_change
-from vu_core.types import FORGET, RETAIN, Measurement
+from vu_core.types import FORGET, RETAIN, Interval, Measurement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +34,14 @@ class StudyRun:
         name: Of its folder.
         title: What a table calls it.
         spec: What it does.
+        subject: Runs of one subject draw the same prompts with the same noise, so intervals resample their pictures
+            together; its name when empty.
     """
 
     name: str
     title: str
     spec: RunSpec
+    subject: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,18 +155,25 @@ class Pooled:
 
 
 def pool(outcomes: Sequence[Outcome], metric: str, group: str) -> Pooled:
-    """Return ``metric`` on ``group`` over all ``outcomes``; the clusters of each run stay apart."""
-    before, after = (
-        _joined(group, [(o.run.name, o.measured[metric, group][side]) for o in outcomes]) for side in (0, 1)
-    )
+    """Return ``metric`` on ``group`` over all ``outcomes``; the clusters of each subject stay apart."""
+    before, after = (_joined(group, [(o.run, o.measured[metric, group][side]) for o in outcomes]) for side in (0, 1))
     return Pooled(before, after, paired_change(before, after))
 
 
-def _joined(group: str, parts: Sequence[tuple[str, Measurement]]) -> Measurement:
+def _joined(group: str, parts: Sequence[tuple[StudyRun, Measurement]]) -> Measurement:
     values = [value for _, part in parts for value in part.values]
-    ids = [f"{run}/{sample}" for run, part in parts for sample in part.sample_ids]
-    clusters = [f"{run}/{cluster}" for run, part in parts for cluster in part.clusters]
+    ids = [f"{run.name}/{sample}" for run, part in parts for sample in part.sample_ids]
+    clusters = [f"{run.subject or run.name}/{cluster}" for run, part in parts for cluster in part.clusters]
     return mean_measurement(group, values, sample_ids=ids, clusters=clusters, success=parts[0][1].success)
+
+
+def share(value: float | None, interval: Interval | None, *, signed: bool = False) -> str:
+    """Return a percentage with its interval."""
+    if value is None:
+        return "-"
+    ends = f" [{interval.low:+.1f}, {interval.high:+.1f}]" if interval and signed else ""
+    ends = f" [{interval.low:.1f}, {interval.high:.1f}]" if interval and not signed else ends
+    return f"{value:+.1f}{ends}" if signed else f"{value:.1f}{ends}"
 
 
 def variants(base: RunSpec, options: Mapping[str, Sequence[Any]]) -> Iterator[tuple[dict[str, Any], RunSpec]]:
@@ -173,4 +185,4 @@ def variants(base: RunSpec, options: Mapping[str, Sequence[Any]]) -> Iterator[tu
         yield chosen, replace(base, options={**base.options, **chosen})
 
 
-__all__ = ["FORGET", "RETAIN", "Bench", "Outcome", "Pooled", "StudyRun", "pool", "variants"]
+__all__ = ["FORGET", "RETAIN", "Bench", "Outcome", "Pooled", "StudyRun", "pool", "share", "variants"]

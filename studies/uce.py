@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from study import FORGET, RETAIN, Bench, Outcome, StudyRun, pool, variants
+from study import FORGET, RETAIN, Bench, Outcome, StudyRun, pool, share, variants
 
 from vu_core.runspec import RunSpec
 from vu_core.types import Interval
@@ -109,15 +109,6 @@ SECTIONS = {
     "published": published,
     "curve": curve,
 }
-
-
-def share(value: float | None, interval: Interval | None, *, signed: bool = False) -> str:
-    """Return a percentage with its interval."""
-    if value is None:
-        return "-"
-    ends = f" [{interval.low:+.1f}, {interval.high:+.1f}]" if interval and signed else ""
-    ends = f" [{interval.low:.1f}, {interval.high:.1f}]" if interval and not signed else ends
-    return f"{value:+.1f}{ends}" if signed else f"{value:.1f}{ends}"
 
 
 def pooled_row(title: str, outcomes: Sequence[Outcome]) -> str:

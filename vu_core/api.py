@@ -18,29 +18,31 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from vu_core.comparison import AFTER, BEFORE, Comparison
-from vu_core.concepts import find_concepts, qualified
+from vu_core.concepts import qualified
 from vu_core.context import RunContext, silent
 from vu_core.edits import Edit
 from vu_core.errors import ConfigError, UnknownNameError, did_you_mean
+from vu_core.measuring import measure_model, plan_measuring
 from vu_core.merging import write_merged
 from vu_core.models import adopt, load, plan_model, plan_of
-from vu_core.planning import find_dataset, plan_evaluation, plan_unlearning, resolve_device
+from vu_core.planning import plan_unlearning, resolve_device
 from vu_core.progress import track
 from vu_core.registry import Registry
 from vu_core.runspec import DTYPES, run_spec
+from vu_core.stages import Surface
 from vu_core.tables import as_html, as_text, damage_line, names_line, short_name
-from vu_core.types import Concept, Request, Result
-from vu_core.unlearning import make_edit, request_of
+from vu_core.types import Concept, Result
+from vu_core.unlearning import make_edit
 
 if TYPE_CHECKING:
-    from vu_core.interfaces import Dataset, Model
+    from vu_core.interfaces import Model
 
 PathLike = str | os.PathLike[str]
 Concepts = str | Concept | Iterable[str | Concept]
@@ -106,6 +108,7 @@ def unlearn(
     retain: Concepts = (),
     replace_with: Concepts = (),
     dataset: str = "",
+    data: Mapping[str, Any] = MappingProxyType({}),
     preset: str = "",
     seed: int = 0,
     progress: bool = True,
@@ -124,6 +127,7 @@ def unlearn(
         retain: What to keep; empty leaves the choice to the dataset.
         replace_with: What replaces it: nothing, one for all, or one for each of ``forget``.
         dataset: Where concepts come from; empty for the model's own.
+        data: The dataset's options, such as ``{"root": "path/to/its/files"}``.
         preset: The model's preset for this unlearner; empty for its ``"default"``, ``"none"`` for published values.
         seed: Seed of all randomness of the unlearner.
         progress: Whether a bar is shown while standard error is a terminal.
@@ -140,7 +144,7 @@ def unlearn(
     """
     wanted = {"forget": _several(forget), "retain": _several(retain), "replace_with": _several(replace_with)}
     named = {key: [_name(concept) for concept in concepts] for key, concepts in wanted.items()}
-    choices = {"dataset": dataset, "preset": preset, "seed": seed, "options": options}
+    choices = {"dataset": dataset, "data": dict(data), "preset": preset, "seed": seed, "options": options}
     spec = run_spec({"unlearner": unlearner, **named, **choices}, origin="vu.unlearn")
     objects = [concept for concepts in wanted.values() for concept in concepts if isinstance(concept, Concept)]
     plan = plan_unlearning(spec, plan_of(model), Registry.discover(), objects)
@@ -182,6 +186,7 @@ def evaluate(
     protocol: PathLike = "",
     forget: Concepts = (),
     dataset: str = "",
+    data: Mapping[str, Any] = MappingProxyType({}),
     metrics: str | Iterable[str] = (),
     out: PathLike | None = None,
     progress: bool = True,
@@ -196,8 +201,9 @@ def evaluate(
         protocol: Name, or path of a TOML file; empty for the model's own.
         forget: What is counted as forgotten; empty for what the edit says it was asked to forget.
         dataset: Where the protocol's concepts come from; empty for the model's own.
+        data: The dataset's options, such as ``{"root": "path/to/its/files"}``.
         metrics: Names of metrics; empty for the protocol's own.
-        out: A folder that keeps the pictures, in ``before`` and ``after``; None keeps them in the cache only.
+        out: A folder that keeps pictures, contact sheet, verdicts and record; None keeps pictures in the cache only.
         progress: Whether a bar is shown while standard error is a terminal.
 
     Raises:
@@ -210,29 +216,27 @@ def evaluate(
         >>> result["ua", "forget"].after
         100.0
     """
-    registry, chosen = Registry.discover(), plan_of(model)
-    chosen.check_capability("Samples")
-    protocol = os.fspath(protocol) or chosen.spec.protocol
-    if not protocol:
-        raise ConfigError(f"model '{chosen.name}' names no protocol, and none was given", hint="Pass protocol=.")
-    entry = find_dataset(dataset, chosen, registry)
-    source = entry.load()() if entry else None
-    request = _request(_several(forget), edit, source)
-    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    plan = plan_evaluation(protocol, request, source, registry, names)
+    edits = () if edit is None else (edit,)
+    chosen = plan_of(model)
+    plan = plan_measuring(
+        chosen,
+        edits,
+        Registry.discover(),
+        protocol=os.fspath(protocol),
+        forget=_several(forget),
+        dataset=dataset,
+        data=data,
+        metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
+    )
     with _surroundings(model, progress=progress, out=out) as ctx:
-        comparison = Comparison(plan=plan, model=model, root=ctx.out_dir, ctx=ctx)
-        comparison.draw(BEFORE, ())
-        if edit is not None:
-            comparison.draw(AFTER, (edit,))
-        results, errors = comparison.measure(comparison.load_scorers(), compared=edit is not None)
-        comparison.cache.trim()
+        record = measure_model(plan, model, edits, ctx.out_dir, Surface(track=ctx.track), contact_sheet=out is not None)
+        ctx.warnings.extend(record.warnings)
     return Evaluation(
         model=chosen.name,
         protocol=plan.protocol.name,
-        forget=tuple(concept.name for concept in request.forget),
-        results=tuple(results),
-        errors=tuple(errors),
+        forget=tuple(concept.name for concept in plan.request.forget),
+        results=tuple(record.results),
+        errors=tuple(record.errors),
     )
 
 
@@ -317,13 +321,6 @@ def _several(concepts: Concepts) -> tuple[str | Concept, ...]:
 
 def _name(concept: str | Concept) -> str:
     return qualified(concept) if isinstance(concept, Concept) else concept
-
-
-def _request(forget: tuple[str | Concept, ...], edit: Edit | None, dataset: Dataset | None) -> Request:
-    if forget:
-        known = {qualified(concept): concept for concept in forget if isinstance(concept, Concept)}
-        return Request(forget=find_concepts(map(_name, forget), dataset, known))
-    return request_of(edit) if edit is not None else Request(forget=())
 
 
 @contextmanager

@@ -11,12 +11,15 @@ from vu_core.evaluation import evaluate
 from vu_core.sampling import Folder, draw
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from vu_core.context import RunContext
     from vu_core.edits import Edit
     from vu_core.interfaces import Scorer
+    from vu_core.judging import Judged
     from vu_core.planning import EvaluationPlan
+    from vu_core.registry import Entry
+    from vu_core.specs import ScorerSpec
     from vu_core.types import Result
 
 BEFORE, AFTER = "before", "after"
@@ -30,7 +33,7 @@ class Comparison:
         plan: What is drawn, who judges it, what is computed.
         model: Offers `Samples`.
         root: Folder of the pictures: ``before`` and ``after`` inside it.
-        ctx: Device of the judges; shows progress.
+        ctx: Shows progress.
         cache: Pictures are taken from it where it has them, and put into it.
     """
 
@@ -57,21 +60,44 @@ class Comparison:
         """Return the folder of the pictures called ``name``: `BEFORE` or `AFTER`."""
         return Folder(self.root / name)
 
-    def load_scorers(self) -> dict[str, Scorer]:
-        """Return the judges by role.
-
-        Raises:
-            PluginError: One cannot be imported.
-        """
-        return {role: entry.load()(device=self.ctx.device) for role, entry in self.plan.scorers.items()}
-
-    def measure(self, scorers: Mapping[str, Scorer], *, compared: bool = True) -> tuple[list[Result], list[str]]:
+    def measure(
+        self, scorers: Mapping[str, Scorer], *, compared: bool, watch: Callable[[str, Judged], None]
+    ) -> tuple[list[Result], list[str]]:
         """Return the results of every metric on the pictures drawn, and a sentence for every one that failed.
 
         Args:
             scorers: The judges by role.
             compared: Whether there are pictures after; otherwise those before are measured alone.
+            watch: Called with `BEFORE` or `AFTER` and every batch that was judged.
         """
         before, after = self.pictures(BEFORE).read, self.pictures(AFTER).read if compared else None
         plan = self.plan
-        return evaluate(before, after, plan.samples, plan.metrics, scorers, self.ctx, reference=plan.reference)
+        return evaluate(
+            before, after, plan.samples, plan.metrics, scorers, self.ctx, reference=plan.reference, watch=watch
+        )
+
+
+class Judges:
+    """Loads scorers when they are first needed, and each of them once.
+
+    Args:
+        device: Where they compute.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._loaded: dict[str, Scorer] = {}
+
+    def of(self, plan: EvaluationPlan) -> dict[str, Scorer]:
+        """Return who judges in ``plan``, by role.
+
+        Raises:
+            PluginError: One cannot be imported.
+        """
+        return {role: self._load(entry) for role, entry in plan.scorers.items()}
+
+    def _load(self, entry: Entry[ScorerSpec]) -> Scorer:
+        name = f"{entry.plugin}:{entry.spec.name}"
+        if name not in self._loaded:
+            self._loaded[name] = entry.load()(device=self._device)
+        return self._loaded[name]

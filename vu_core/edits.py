@@ -99,6 +99,11 @@ class Edit:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in replacements.items()}
         return cls(kind="dense", tensors=tensors, **fields)
 
+    @property
+    def after(self) -> tuple[str, ...]:
+        """`identity` of the edits that were in the model when this one was made, in their order; none for most."""
+        return tuple(self.info.get("after", ()))
+
     def parameters(self) -> tuple[str, ...]:
         """Return the names of the parameters it changes, sorted."""
         if self.kind == "dense":
@@ -145,6 +150,10 @@ class Edit:
             digest.update(name.encode())
             digest.update(tensor_sha256(self.tensors[name]).encode())
         return digest.hexdigest()
+
+    def identity(self) -> str:
+        """Return the `sha256` of this edit as made, whatever its scale is now."""
+        return replace(self, scale=1.0).sha256()
 
     @contextmanager
     def applied(self, model: Model) -> Iterator[None]:
@@ -212,10 +221,8 @@ def edited_weights(model: Model, edits: Sequence[Edit]) -> dict[str, torch.nn.Pa
     """
     import torch
 
-    active = [edit for edit in edits if not edit.is_identity()]
+    active = checked(edits, model)
     weights: dict[str, torch.nn.Parameter] = {}
-    for edit in active:
-        check_base(edit, model)
     with torch.no_grad():
         for parameter in sorted({name for edit in active for name in edit.parameters()}):
             module, attribute = _owner(model, parameter)
@@ -229,28 +236,61 @@ def edited_weights(model: Model, edits: Sequence[Edit]) -> dict[str, torch.nn.Pa
 def edited_tensor(base: torch.Tensor, parameter: str, edits: Sequence[Edit]) -> torch.Tensor:
     """Return ``base``, the tensor of ``parameter``, with the changes of all ``edits`` in it: same dtype and device.
 
+    Edits made for the base model add up. One made after others changes what these give, stored as ``base`` is.
+
     Raises:
         EditError: An edit's change has another shape.
     """
     total = base.float()
     for edit in edits:
-        if parameter in edit.parameters():
-            total = total + _fitting_delta(edit, parameter, base)
+        if parameter not in edit.parameters():
+            continue
+        made_of = total.to(base.dtype) if edit.after else base
+        start = made_of.float() if edit.after else total
+        total = start + _fitting_delta(edit, parameter, made_of)
     return total.to(base.dtype)
 
 
-def check_base(edit: Edit, model: Model) -> None:
+def checked(edits: Sequence[Edit], model: Model) -> list[Edit]:
+    """Return those of ``edits`` that change anything, after checking that they were made for this.
+
+    Raises:
+        EditError: One was made for another base model, or after other edits than those before it.
+    """
+    for i, edit in enumerate(edits):
+        if edit.after and [earlier.identity() for earlier in edits[:i]] != list(edit.after):
+            raise EditError(
+                f"this edit was made after {len(edit.after)} others, which do not stand before it",
+                hint="Give the run's folder, or all of them in the order they were made.",
+            )
+    active = [edit for edit in edits if not edit.is_identity()]
+    for i, edit in enumerate(active):
+        check_base(edit, model, active[:i] if edit.after else ())
+    return active
+
+
+def check_base(edit: Edit, model: Model, earlier: Sequence[Edit] = ()) -> None:
     """Refuse an edit that was made for another base model.
+
+    Args:
+        edit: What is to be applied.
+        model: Offers its stored tensors.
+        earlier: What was in the model when the edit was made. When one of them is scaled, what it gives is known to
+            differ, and nothing is checked.
 
     Raises:
         EditError: A parameter that the edit changes is not the one it was made for.
     """
+    if any(other.scale != 1.0 for other in earlier):
+        return
     for parameter in edit.parameters():
         expected = edit.base.get(parameter)
         if expected is None:
             continue
         component, _, name = parameter.partition(".")
-        if tensor_sha256(model.tensor(component, name)) != expected:  # type: ignore[attr-defined]
+        stored = model.tensor(component, name)  # type: ignore[attr-defined]
+        made_of = edited_tensor(stored, parameter, earlier) if earlier else stored
+        if tensor_sha256(made_of) != expected:
             raise EditError(
                 f"this edit was made for another base model: '{parameter}' differs in '{model.name}'",
                 hint="Use the model named in the edit's record, or unlearn again on this one.",

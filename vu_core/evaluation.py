@@ -101,6 +101,10 @@ def reference_of(metrics: Iterable[MetricUse], dataset: object) -> RealPictures 
     return RealPictures.of(dataset)
 
 
+def _ignore(name: str, judged: Judged) -> None:
+    return None
+
+
 def evaluate(
     before: Pictures,
     after: Pictures | None,
@@ -112,6 +116,7 @@ def evaluate(
     reference: RealPictures | None = None,
     batch_size: int = BATCH_SIZE,
     allowed_excluded: float = ALLOWED_EXCLUDED,
+    watch: Callable[[str, Judged], None] = _ignore,
 ) -> tuple[list[Result], list[str]]:
     """Return the results of every metric, and a sentence for every one that failed.
 
@@ -125,13 +130,17 @@ def evaluate(
         reference: What metrics with ``compares="pictures"`` compare with: see `reference_of`.
         batch_size: Pictures of one set judged together.
         allowed_excluded: Largest share of excluded samples that is no error, in [0, 1].
+        watch: Called with ``"before"`` or ``"after"`` and every batch that was judged.
     """
     sets = {_BEFORE: before} | ({_AFTER: after} if after else {})
     uses = [_Use(use, samples, list(sets)) for use in metrics]
     seen = ctx.progress(samples, label="judging")
     for judged in judge_sets(list(sets.values()), seen, scorers, batch_size=batch_size):
+        by_set = dict(zip(sets, judged, strict=True))
+        for name, one in by_set.items():
+            watch(name, one)
         for use in uses:
-            use.take(dict(zip(sets, judged, strict=True)))
+            use.take(by_set)
     if reference:
         comparing = {role for use in metrics if use.spec.compares == "pictures" for role in use.spec.scorers}
         judges = {role: scorer for role, scorer in scorers.items() if {role, EACH_KIND} & comparing}
@@ -276,6 +285,7 @@ def _alone(use: MetricUse, label: str, measured: Measurement) -> Result:
         unit=use.spec.unit,
         direction=use.direction(measured.group),
         ideal=use.ideal(measured.group),
+        success=measured.success,
         note=measured.note,
     )
 
@@ -294,5 +304,6 @@ def _result(use: MetricUse, label: str, group: str, before: Measurement | None, 
         after_interval=after.interval,
         n=after.n,
         n_excluded=max(before.n_excluded, after.n_excluded),
+        success=after.success if before.success == after.success else None,
         note="; ".join(dict.fromkeys(note for note in (before.note, after.note, change.note) if note)),
     )

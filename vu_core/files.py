@@ -1,4 +1,4 @@
-"""Files: written so that a reader never sees half of one, hashed, and found where others keep them."""
+"""Where the user's data and others' files lie, and writing files so that a reader never sees half of one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ from pathlib import Path
 from secrets import token_hex
 
 from vu_core.errors import RunError
+
+DATA_DIR_VARIABLE = "VU_DATA_DIR"
+
+
+def data_dir() -> Path:
+    """Return the folder where data sets and prompt lists are looked for: ``$VU_DATA_DIR``, else the platform's."""
+    given = os.environ.get(DATA_DIR_VARIABLE)
+    if given:
+        return Path(given).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("vu")
 
 
 @contextmanager

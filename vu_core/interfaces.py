@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OTHER = "other"
 
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "test", "membership"]
 
 
 class Model(Protocol):
@@ -195,16 +195,16 @@ class ModelAdopter(Protocol):
 
 
 class Dataset(Protocol):
-    """The target of a `DatasetSpec`, called without arguments."""
+    """The target of a `DatasetSpec`, called without arguments; with ``config=, download=`` where it has options."""
 
     def concepts(self) -> Sequence[Concept]:
-        """Return all concepts, of every kind, in a fixed order."""
+        """Return all concepts, of every kind, in a fixed order; none where captions alone say what pictures show."""
 
     def neighbours(self, concept: Concept) -> Sequence[Concept]:
         """Return the other concepts of its kind, the most similar first."""
 
     def prompts(self, concept: Concept) -> Sequence[str]:
-        """Return prompts that show ``concept``.
+        """Return prompts that show ``concept``; none for a set of samples, which pictures alone show.
 
         The i-th prompts of two concepts of one kind differ in the concept alone.
         """
@@ -249,7 +249,8 @@ class HasPictures(Protocol):
     def pictures(self, split: Split) -> Sequence[Picture]:
         """Return the pictures of a split, in a fixed order; no picture is in two splits.
 
-        None is one that a protocol draws or measures, and no caption uses a protocol's wording.
+        None is one that a protocol draws or measures, and no caption uses a protocol's wording. From those
+        of ``"membership"`` nothing learns: they are what a membership attack holds against ``"train"``.
         """
 
 

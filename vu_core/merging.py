@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vu_core.edits import Edit, check_base, edited_tensor
+from vu_core.edits import Edit, checked, edited_tensor
 from vu_core.errors import EditError, ModelError, RunError
 from vu_core.files import atomic_path, disk_error, write_text
 
@@ -36,9 +36,7 @@ def write_merged(model: Any, edits: Sequence[Edit], out: Path) -> int:
         raise ModelError(f"'{model.name}' lies in no folder that could be copied", hint="Save it, and load its folder.")
     if out.exists():
         raise RunError(f"'{out}' already exists", hint="Choose a new folder with --out.")
-    active = [edit for edit in edits if not edit.is_identity()]
-    for edit in active:
-        check_base(edit, model)
+    active = checked(edits, model)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as parent:

@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from vu_core.chains import edits_of, forgotten_by
 from vu_core.concepts import find_concepts, neighbours_of, qualified
 from vu_core.config import validate
+from vu_core.datasets import FreeText, open_dataset
 from vu_core.errors import ConfigError, RequestError, UnknownNameError, did_you_mean
 from vu_core.evaluation import MetricUse, metric_use, reference_of
 from vu_core.interfaces import Data, Dataset
 from vu_core.judging import RealPictures
 from vu_core.models import ModelPlan, plan_model
 from vu_core.protocols import Protocol, load_protocol, samples_of
+from vu_core.published import deviations
 from vu_core.specs import DatasetSpec, MetricSpec, ScorerSpec, UnlearnerSpec
 from vu_core.types import Concept, Request, Sample
 
 if TYPE_CHECKING:
+    from vu_core.edits import Edit
     from vu_core.registry import Entry, Registry
     from vu_core.runspec import Device, RunSpec
 
 NO_PRESET = "none"
+UNMEASURED = "nothing is measured: neither --protocol nor the model names a protocol"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +84,22 @@ class EvaluationPlan:
     components: tuple[Entry[Any], ...]
     reference: RealPictures | None = None
 
+    def deviations(self, *, model: str, dtype: str) -> list[str]:
+        """Return every difference from the procedure that was published with the protocol, a sentence each.
+
+        Args:
+            model: Name, hub id or folder of the model that is judged.
+            dtype: Floating-point type it computes in.
+        """
+        found = deviations(
+            self.protocol,
+            model=model,
+            dtype=dtype,
+            pictures=len(self.samples),
+            metrics=[use.spec.name for use in self.metrics],
+        )
+        return [f"differs from {self.protocol.name} as published: {sentence}" for sentence in found]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -89,6 +110,7 @@ class Plan:
         model: Which model, and who loads it.
         unlearning: How the edit is made.
         evaluation: How it is measured; None when the run only makes an edit.
+        earlier: The edits that are in the model already, in the order they were made.
         warnings: What the user should know before it starts.
     """
 
@@ -96,6 +118,7 @@ class Plan:
     model: ModelPlan
     unlearning: UnlearnPlan
     evaluation: EvaluationPlan | None
+    earlier: tuple[Edit, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -120,6 +143,7 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
     model = plan_model(spec.model, registry)
     unlearning = plan_unlearning(spec, model, registry)
     unlearner = unlearning.unlearner
+    earlier = _earlier(spec, unlearning.request)
     protocol = spec.protocol or model.spec.protocol
     if quick:
         protocol = _quick_protocol(spec, model)
@@ -127,12 +151,17 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         raise ConfigError("--metric needs a protocol that says which pictures to measure", hint="Pass --protocol.")
     evaluation = None
     if protocol:
-        evaluation = plan_evaluation(protocol, unlearning.request, unlearning.data.dataset, registry, spec.metrics)
+        request, data = unlearning.request, unlearning.data.dataset
+        if earlier:
+            # What replaces a concept is left out: it may be what was forgotten earlier.
+            request = Request(forget=(*request.forget, *forgotten_by(earlier)))
+        evaluation = plan_evaluation(protocol, request, data, registry, spec.metrics, download=spec.download)
     return Plan(
         spec=replace(
             spec,
             unlearner=f"{unlearner.plugin}:{unlearner.spec.name}" if ":" in spec.unlearner else unlearner.spec.name,
             model=_absolute(spec.model) or model.name,
+            after=_absolute(spec.after),
             dataset=unlearning.dataset.spec.name if unlearning.dataset else "",
             protocol=_absolute(spec.protocol) or (evaluation.protocol.name if evaluation else ""),
             preset=unlearning.preset,
@@ -142,7 +171,8 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         model=model,
         unlearning=unlearning,
         evaluation=evaluation,
-        warnings=() if evaluation else ("nothing is measured: neither --protocol nor the model names a protocol",),
+        earlier=earlier,
+        warnings=tuple(evaluation.deviations(model=model.name, dtype=spec.dtype)) if evaluation else (UNMEASURED,),
     )
 
 
@@ -167,7 +197,7 @@ def plan_unlearning(
     preset, options = _options(spec, unlearner, model)
     config = _config(unlearner, options)
     entry = find_dataset(spec.dataset, model, registry)
-    dataset = entry.load()() if entry else None
+    dataset = open_dataset(entry, spec.data, download=spec.download)
     known = {qualified(concept): concept for concept in concepts}
     request = Request(
         forget=find_concepts(spec.forget, dataset, known),
@@ -186,7 +216,13 @@ def plan_unlearning(
 
 
 def plan_evaluation(
-    protocol: str, request: Request, dataset: Dataset | None, registry: Registry, metrics: Sequence[str] = ()
+    protocol: str,
+    request: Request,
+    dataset: Dataset | None,
+    registry: Registry,
+    metrics: Sequence[str] = (),
+    *,
+    download: bool = False,
 ) -> EvaluationPlan:
     """Return how a model will be measured.
 
@@ -196,19 +232,21 @@ def plan_evaluation(
         dataset: Where the protocol's concepts come from.
         registry: The installed components.
         metrics: Names; empty for the protocol's own.
+        download: Whether a published list of prompts may be fetched over the network.
 
     Raises:
         VuError: Anything in it is unknown, ill-typed, out of range or does not fit together.
     """
     read = load_protocol(protocol, registry)
-    if dataset is None:
+    if dataset is None and read.dataset and not read.prompts:
         raise ConfigError(
             f"protocol '{read.name}' takes its prompts from a dataset, but none is named",
             hint=f"Pass --dataset {read.dataset}.",
         )
+    dataset = dataset or FreeText()
     entries = _metric_entries(metrics, read, registry)
-    needed = {role for entry in entries for role in entry.spec.roles(read.kinds)}
-    scorers = {role: registry.get("scorer", name) for role, name in read.scorers.items() if role in needed}
+    roles = {role for entry in entries for role in entry.spec.roles(read.kinds)}
+    scorers = {role: _entry("scorer", name, read, registry) for role, name in read.scorers.items() if role in roles}
     neighbours = neighbours_of(request, dataset)
     uses = tuple(metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries)
     return EvaluationPlan(
@@ -216,7 +254,7 @@ def plan_evaluation(
         request=request,
         dataset=dataset,
         neighbours=neighbours,
-        samples=_samples(read, dataset, request),
+        samples=_samples(read, dataset, request, download=download),
         metrics=uses,
         scorers=scorers,
         components=(*entries, *scorers.values()),
@@ -286,8 +324,10 @@ def _quick_protocol(spec: RunSpec, model: ModelPlan) -> str:
     return model.spec.quick_protocol
 
 
-def _samples(protocol: Protocol, dataset: Dataset, request: Request) -> tuple[Sample, ...]:
-    samples = tuple(samples_of(protocol, dataset))
+def _samples(protocol: Protocol, dataset: Dataset, request: Request, *, download: bool) -> tuple[Sample, ...]:
+    samples = tuple(samples_of(protocol, dataset, request.forget, download=download))
+    if protocol.prompts and protocol.prompts.role:
+        return samples
     for concept in request.forget:
         if not any(sample.shows(concept) for sample in samples):
             raise RequestError(
@@ -298,7 +338,7 @@ def _samples(protocol: Protocol, dataset: Dataset, request: Request) -> tuple[Sa
 
 
 def _metric_entries(names: Sequence[str], protocol: Protocol, registry: Registry) -> list[Entry[MetricSpec]]:
-    entries = [registry.get("metric", name) for name in names or protocol.metrics]
+    entries = [_entry("metric", name, protocol, registry) for name in names or protocol.metrics]
     for entry in entries:
         lacking = [role for role in entry.spec.roles(protocol.kinds) if role not in protocol.scorers]
         if lacking:
@@ -307,6 +347,29 @@ def _metric_entries(names: Sequence[str], protocol: Protocol, registry: Registry
                 f"protocol '{protocol.name}' names none"
             )
     return entries
+
+
+def _entry(kind: Literal["metric", "scorer"], name: str, protocol: Protocol, registry: Registry) -> Entry[Any]:
+    """Return a metric or scorer of a protocol.
+
+    Raises:
+        ConfigError: It is one that the protocol says nobody provides yet.
+        UnknownNameError: No usable plugin provides it.
+    """
+    if name in protocol.needs and not registry.find(kind, name):
+        raise ConfigError(
+            f"protocol '{protocol.name}' needs the {kind} '{name}', which no installed plugin provides",
+            hint=f"It takes: {protocol.needs[name]}. What does not need it can be measured with --metric.",
+        )
+    return registry.get(kind, name)
+
+
+def _earlier(spec: RunSpec, request: Request) -> tuple[Edit, ...]:
+    """Return the edits that are in the model already, after checking that they forget something else."""
+    edits = edits_of(spec.after) if spec.after else ()
+    if again := [concept.name for concept in request.forget if concept in forgotten_by(edits)]:
+        raise RequestError(f"'{again[0]}' was forgotten by an earlier run already", hint="Leave it out of --forget.")
+    return edits
 
 
 def _absolute(given: str) -> str:

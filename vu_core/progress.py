@@ -5,18 +5,26 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
 _PLAIN_SECONDS = 10.0
+_MEMORY_SECONDS = (
+    86_400.0  # The speed of slow steps is known from all of them: one may take longer than rich remembers.
+)
+
+_shared: list[Progress] = []  # Those of the `together` blocks that are open.
 
 
 def say(line: str) -> None:
     """Show one line on standard error."""
-    from rich.console import Console
-
-    Console(stderr=True, highlight=False).print(line, style="dim", markup=False)
+    _console().print(line, style="dim", markup=False)
 
 
 def track(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
@@ -26,8 +34,33 @@ def track(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
     return _bar(items, total, label) if sys.stderr.isatty() else _lines(items, total, label)
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """Show all bars of a block at once, one below the other: iterations inside iterations."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with _progress() as progress:
+        _shared.append(progress)
+        try:
+            yield
+        finally:
+            _shared.remove(progress)
+
+
 def _bar(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
-    from rich.console import Console
+    if not _shared:
+        with _progress() as progress:
+            yield from progress.track(items, total=total, description=label)
+        return
+    task = _shared[-1].add_task(label, total=total)
+    try:
+        yield from _shared[-1].track(items, total=total, task_id=task)
+    finally:
+        _shared[-1].remove_task(task)
+
+
+def _progress() -> Progress:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -45,8 +78,14 @@ def _bar(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield from progress.track(items, total=total, description=label)
+    return Progress(*columns, console=_console(), transient=True, speed_estimate_period=_MEMORY_SECONDS)
+
+
+def _console() -> Console:
+    """Return what writes on standard error; it knows of the bars that are shown now, and writes above them."""
+    from rich.console import Console
+
+    return _shared[-1].console if _shared else Console(stderr=True, highlight=False)
 
 
 def _lines(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:

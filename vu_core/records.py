@@ -6,15 +6,16 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from vu_core.discovery import installed_version
+from vu_core.errors import RunError, VuError
 from vu_core.files import write_text
-from vu_core.types import Result
+from vu_core.types import Interval, Result
 
 RECORD_FILE = "record.json"
 SCHEMA = 1
@@ -53,10 +54,14 @@ class Record:
 
     Attributes:
         status: ``"running"`` until it ends.
-        request: ``forget``, ``retain`` and ``replace_with`` as names.
+        request: ``forget``, ``retain``, ``replace_with`` and ``neighbours`` as names, and ``earlier``: what the model
+            had forgotten already.
         unlearner: ``name``, ``plugin``, ``version``, ``config``, ``preset``.
         model: ``name``, ``fingerprint``, ``revision``.
-        edit: ``kind``, ``sha256``, ``bytes``, ``rank``, ``read``.
+        edit: ``kind``, ``sha256``, ``bytes``, ``rank``, ``read``, ``info`` of the edit that was made; None where
+            none was.
+        applied: What was in effect when the model was measured after, in the order it was made: ``sha256``,
+            ``kind``, ``scale``, ``unlearner`` and ``forget`` of each edit.
         protocol: Name, version and sha256 of the protocol; None when nothing was measured.
         scorers: By role: name and version.
         seed: The run's seed.
@@ -74,6 +79,7 @@ class Record:
     unlearner: Mapping[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     edit: Mapping[str, Any] | None = None
+    applied: list[Mapping[str, Any]] = field(default_factory=list)
     protocol: Mapping[str, Any] | None = None
     scorers: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -96,6 +102,60 @@ class Record:
             RunError: The file cannot be written.
         """
         write_text(self.folder / RECORD_FILE, self.as_json())
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Write the record before and after a block, with how the block ended as its status."""
+        self.write()
+        try:
+            yield
+            self.status = "failed" if self.errors else "finished"
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            self.status = "interrupted" if interrupted else "failed"
+            self.errors.append("interrupted by the user" if interrupted else f"{type(error).__name__}: {error}")
+            self._write_if_possible()
+            raise
+        self.write()
+
+    def _write_if_possible(self) -> None:
+        # The failure that is being reported matters more than one that hits its record, such as a full disk.
+        try:
+            self.write()
+        except VuError as error:
+            self.warnings.append(str(error))
+
+
+def read_record(folder: Path) -> Record:
+    """Return the record in a run's folder.
+
+    Raises:
+        RunError: There is none, it is damaged, or it has another schema.
+    """
+    path = folder / RECORD_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"'{path}' is no readable record: {error}", hint="Give the folder of a run.") from error
+    schema = values.pop("schema", None)
+    if schema != SCHEMA:
+        raise RunError(f"'{path}' has schema {schema}", hint=f"This vu reads schema {SCHEMA}.")
+    return Record(
+        **{
+            **values,
+            "folder": folder,
+            "stages": [Stage(**stage) for stage in values["stages"]],
+            "results": [_result(result) for result in values["results"]],
+        }
+    )
+
+
+def _result(values: Mapping[str, Any]) -> Result:
+    intervals = {
+        key: Interval(**values[key]) if values[key] else None
+        for key in ("interval", "before_interval", "after_interval")
+    }
+    return Result(**{**values, **intervals})
 
 
 def environment(*, device: str, dtype: str, plugins: Mapping[str, str]) -> dict[str, Any]:

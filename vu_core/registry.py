@@ -27,6 +27,7 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "vu-metrics-image": ("metric", "scorer"),
     "vu-emoji": ("model", "dataset", "scorer", "protocol"),
     "vu-diffusers": ("model",),
+    "vu-datasets": ("dataset", "protocol"),
 }
 
 

@@ -25,19 +25,22 @@ _ROWS, _COLUMNS, _TILE, _GAP, _LABEL = 8, 6, 112, 4, 150
 _PAPER, _INK, _QUIET, _FORGET_INK = "#ffffff", "#1b1b1f", "#6b6b76", "#b3261e"
 
 
-def write_contact_sheet(folder: Path, plan: EvaluationPlan, before: Folder, after: Folder) -> Path:
+def write_contact_sheet(folder: Path, plan: EvaluationPlan, before: Folder, after: Folder | None) -> Path:
     """Draw before and after side by side, same prompts and noise, and return the picture's path.
 
-    Rows are concepts: the forgotten ones first, then their neighbours, then others.
+    Rows are concepts: the forgotten ones first, then their neighbours, then others. Without pictures
+    after, those before stand alone.
 
     Raises:
         RunError: The file cannot be written.
     """
+    sides = [("before", before), ("after, same prompts and noise", after)] if after else [("as it is", before)]
     rows = [(concept, shown) for concept in _row_concepts(plan) if (shown := _shown(plan, concept))]
-    sheet = _blank(len(rows))
-    _head(sheet)
+    sheet = _blank(len(rows), len(sides))
+    _head(sheet, [title for title, _ in sides])
     for index, (concept, samples) in enumerate(rows):
-        _row(sheet, index, concept, samples, before, after, forgotten=concept in plan.request.forget)
+        forgotten = concept in plan.request.forget
+        _row(sheet, index, concept, samples, [pictures for _, pictures in sides], forgotten=forgotten)
     path = folder / CONTACT_SHEET
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="png", optimize=True)
@@ -101,7 +104,7 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
 
 def _row_concepts(plan: EvaluationPlan) -> list[Concept]:
     forgotten = plan.request.forget
-    kinds = {concept.kind for concept in forgotten}
+    kinds = {concept.kind for concept in forgotten} or set(plan.protocol.kinds[:1])
     others = [concept for concept in plan.dataset.concepts() if concept.kind in kinds]
     unique = list(dict.fromkeys([*forgotten, *plan.neighbours, *reversed(others)]))
     return unique[: max(_ROWS, len(forgotten) + 2)]
@@ -113,10 +116,10 @@ def _shown(plan: EvaluationPlan, concept: Concept) -> list[Sample]:
     return samples[::step][:_COLUMNS]
 
 
-def _blank(rows: int) -> Picture:
+def _blank(rows: int, sides: int) -> Picture:
     from PIL import Image
 
-    width = _LABEL + 2 * _COLUMNS * (_TILE + _GAP) + 3 * _GAP
+    width = _left(sides) - 3 * _GAP
     return Image.new("RGB", (width, 30 + rows * (_TILE + _GAP) + _GAP), _PAPER)
 
 
@@ -124,12 +127,12 @@ def _left(side: int) -> int:
     return _LABEL + side * (_COLUMNS * (_TILE + _GAP) + 3 * _GAP)
 
 
-def _head(sheet: Picture) -> None:
+def _head(sheet: Picture, titles: Sequence[str]) -> None:
     from PIL import ImageDraw
 
     pen = ImageDraw.Draw(sheet)
-    for side, title in enumerate(("before", "after, same prompts and noise")):
-        pen.text((_left(side), 7), title, fill=_INK, font=_font(14))
+    for side, title in enumerate(titles):
+        pen.text((_left(side), 7), title, fill=_INK, font=font(14))
 
 
 def _row(
@@ -137,8 +140,7 @@ def _row(
     index: int,
     concept: Concept,
     samples: Sequence[Sample],
-    before: Folder,
-    after: Folder,
+    sides: Sequence[Folder],
     *,
     forgotten: bool,
 ) -> None:
@@ -146,22 +148,23 @@ def _row(
 
     top = 30 + index * (_TILE + _GAP)
     pen = ImageDraw.Draw(sheet)
-    pen.text((8, top + _TILE // 2 - 18), concept.text, fill=_FORGET_INK if forgotten else _INK, font=_font(16))
+    pen.text((8, top + _TILE // 2 - 18), concept.text, fill=_FORGET_INK if forgotten else _INK, font=font(16))
     role = "forget" if forgotten else "retain"
-    pen.text((8, top + _TILE // 2 + 4), role, fill=_FORGET_INK if forgotten else _QUIET, font=_font(12))
-    for side, pictures in enumerate((before, after)):
+    pen.text((8, top + _TILE // 2 + 4), role, fill=_FORGET_INK if forgotten else _QUIET, font=font(12))
+    for side, pictures in enumerate(sides):
         for column, sample in enumerate(samples):
             left = _left(side) + column * (_TILE + _GAP)
             try:
                 with Image.open(pictures.path(sample)) as picture:
                     tile = picture.convert("RGB").resize((_TILE, _TILE), Image.Resampling.LANCZOS)
             except OSError:
-                pen.text((left + 4, top + _TILE // 2 - 6), "no picture", fill=_FORGET_INK, font=_font(12))
+                pen.text((left + 4, top + _TILE // 2 - 6), "no picture", fill=_FORGET_INK, font=font(12))
             else:
                 sheet.paste(tile, (left, top))
 
 
-def _font(size: int) -> Any:
+def font(size: int) -> Any:
+    """Return the font of all that is drawn, in pixels."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core.comparison import AFTER, BEFORE, Comparison
-from vu_core.context import RunContext, silent
+from vu_core.chains import forgotten_by
+from vu_core.comparison import Comparison, Judges
+from vu_core.context import RunContext
 from vu_core.edits import EDIT_FILE, LORA_FILE, Edit, read_edit, write_edit
-from vu_core.errors import RunError, VuError
-from vu_core.files import atomic_path, disk_error
+from vu_core.errors import RunError
+from vu_core.files import atomic_path
+from vu_core.measuring import IMAGES, draw_contact_sheet, measure
 from vu_core.planning import Plan
-from vu_core.records import MemoryMeter, Record, Stage, environment
-from vu_core.report import write_card, write_contact_sheet
+from vu_core.records import RECORD_FILE, Record, environment, read_record
+from vu_core.report import write_card
 from vu_core.runspec import RUN_FILE, read_run_file, write_run_file
+from vu_core.stages import Stages, Surface
 from vu_core.unlearning import make_edit
 
 if TYPE_CHECKING:
@@ -30,20 +32,6 @@ if TYPE_CHECKING:
     from vu_core.registry import Registry
 
 EVENTS_FILE = "events.jsonl"
-IMAGES = "images"
-
-
-@dataclass
-class Surface:
-    """How a run tells people where it is; the default says nothing.
-
-    Attributes:
-        track: Shows progress over an iterable: ``track(items, total, label)``.
-        say: Shows one line.
-    """
-
-    track: Callable[..., Iterator[Any]] = silent
-    say: Callable[[str], None] = field(default=lambda line: None)
 
 
 def open_folder(folder: Path, plan: Plan, *, resume: bool) -> None:
@@ -74,30 +62,53 @@ def open_folder(folder: Path, plan: Plan, *, resume: bool) -> None:
         )
 
 
-def run(plan: Plan, model: Model, folder: Path, registry: Registry, surface: Surface | None = None) -> Record:
+def finished_record(folder: Path, plan: Plan) -> Record | None:
+    """Return the record of ``plan``'s run if ``folder`` holds it and it is finished, else None.
+
+    Raises:
+        RunError: The folder holds something else, or another run.
+    """
+    open_folder(folder, plan, resume=True)
+    if not (folder / RECORD_FILE).is_file():
+        return None
+    record = read_record(folder)
+    facts = plan.evaluation.protocol.facts() if plan.evaluation else None
+    return record if record.status == "finished" and record.protocol == facts else None
+
+
+def run(
+    plan: Plan,
+    model: Model,
+    folder: Path,
+    registry: Registry,
+    surface: Surface | None = None,
+    judges: Judges | None = None,
+) -> Record:
     """Carry ``plan`` through on ``model`` in ``folder`` (see `open_folder`) and return its record.
 
     The record is on disk from the start and after every stage, whatever happens.
+
+    Args:
+        plan: What is done.
+        model: Unlearns and draws.
+        folder: The run's folder.
+        registry: The installed components; their observers are told.
+        surface: Shows how far it is.
+        judges: Those that other runs have loaded already; None loads them for this run alone.
 
     Raises:
         VuError: A component or its input failed; the record says where.
         KeyboardInterrupt: The user stopped it; the folder can be continued.
     """
-    job = _Run(plan, model, folder, registry, surface or Surface())
+    job = _Run(plan, model, folder, surface or Surface(), judges or Judges(plan.spec.device))
     record = job.record
-    record.write()
-    record.warnings += registry.plugins.notify("vu_run_started", record=record)
     try:
-        job.all_stages()
-        record.status = "failed" if record.errors else "finished"
+        with record.kept():
+            record.warnings += registry.plugins.notify("vu_run_started", record=record)
+            job.all_stages()
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        record.status = "interrupted" if interrupted else "failed"
-        record.errors.append("interrupted by the user" if interrupted else f"{type(error).__name__}: {error}")
-        _write_if_possible(record)
         record.warnings += registry.plugins.notify("vu_run_failed", record=record, error=error)
         raise
-    record.write()
     observed = registry.plugins.notify("vu_run_finished", record=record)
     if observed:
         record.warnings += observed
@@ -108,10 +119,11 @@ def run(plan: Plan, model: Model, folder: Path, registry: Registry, surface: Sur
 class _Run:
     """One run in progress: its inputs, its record, and the stages in their order."""
 
-    def __init__(self, plan: Plan, model: Model, folder: Path, registry: Registry, surface: Surface) -> None:
-        self.plan, self.model, self.folder, self.registry, self.surface = plan, model, folder, registry, surface
+    def __init__(self, plan: Plan, model: Model, folder: Path, surface: Surface, judges: Judges) -> None:
+        self.plan, self.model, self.folder, self.judges = plan, model, folder, judges
         self.record = _first_record(plan, folder)
         self.record.model["revision"] = getattr(model, "revision", None)
+        self.stages = Stages(record=self.record, device=plan.spec.device, surface=surface)
         self.ctx = RunContext(
             out_dir=folder,
             device=plan.spec.device,
@@ -123,22 +135,15 @@ class _Run:
         )
 
     def all_stages(self) -> None:
-        with self._stage("unlearn") as detail:
+        with self.stages.stage("unlearn") as detail:
             edit = self._unlearn(detail)
         if self.plan.evaluation is None:
             return
         comparison = Comparison(plan=self.plan.evaluation, model=self.model, root=self.folder / IMAGES, ctx=self.ctx)
-        edits: Sequence[Edit]
-        for name, edits in ((BEFORE, ()), (AFTER, (edit,))):
-            with self._stage(f"sample {name}") as detail:
-                detail.update(comparison.draw(name, edits))
-        self.record.model["fingerprint"] = self.model.fingerprint()
-        with self._stage("evaluate"):
-            self._evaluate(comparison)
-        with self._stage("report"):
-            write_contact_sheet(self.folder, comparison.plan, comparison.pictures(BEFORE), comparison.pictures(AFTER))
+        measure(comparison, (edit,), self.stages, self.judges, self.plan.earlier)
+        with self.stages.stage("report"):
+            draw_contact_sheet(comparison, self.folder, compared=True)
             write_card(self.folder, self.plan, self.record)
-        comparison.cache.trim()
 
     def _unlearn(self, detail: dict[str, Any]) -> Edit:
         path = self.folder / EDIT_FILE
@@ -146,10 +151,11 @@ class _Run:
             detail["skipped"] = True
             edit = read_edit(path)
         else:
-            edit = make_edit(self.plan.unlearning, self.model, self.ctx)
+            edit = make_edit(self.plan.unlearning, self.model, self.ctx, self.plan.earlier)
             write_edit(edit, path)
         lora = self.folder / LORA_FILE
-        if edit.kind == "lora" and edit.tensors and not lora.is_file():
+        # Plain diffusers would put it on the base model, which is not what it was made of.
+        if edit.kind == "lora" and edit.tensors and not edit.after and not lora.is_file():
             with atomic_path(lora) as temporary:
                 temporary.write_bytes(path.read_bytes())
         self.record.edit = {
@@ -161,38 +167,6 @@ class _Run:
             "info": dict(edit.info),
         }
         return edit
-
-    def _evaluate(self, comparison: Comparison) -> None:
-        scorers = comparison.load_scorers()
-        self.record.scorers = {
-            role: {"name": scorer.name, "version": scorer.version} for role, scorer in scorers.items()
-        }
-        results, errors = comparison.measure(scorers)
-        self.record.results[:] = results
-        self.record.errors += errors
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[dict[str, Any]]:
-        detail: dict[str, Any] = {}
-        meter, start = MemoryMeter(self.plan.spec.device), time.perf_counter()
-        try:
-            yield detail
-        except OSError as error:
-            raise disk_error(Path(error.filename or self.folder), error) from error
-        finally:
-            skipped = detail.pop("skipped", False)
-            self.record.stages.append(
-                Stage(
-                    name=name,
-                    seconds=time.perf_counter() - start,
-                    peak_memory_bytes=meter.process_bytes(),
-                    peak_device_bytes=meter.device_bytes(),
-                    skipped=skipped,
-                    detail=detail,
-                )
-            )
-        self.record.write()
-        self.surface.say(_stage_line(self.record.stages[-1]))
 
     def _log(self, step: int, values: Mapping[str, float]) -> None:
         line = json.dumps({"step": step, "time": time.time(), **values}, allow_nan=False)
@@ -210,6 +184,7 @@ def _first_record(plan: Plan, folder: Path) -> Record:
             "retain": [concept.name for concept in unlearning.data.retain],
             "replace_with": [concept.name for concept in request.replace_with],
             "neighbours": [concept.name for concept in evaluation.neighbours] if evaluation else [],
+            "earlier": [concept.name for concept in forgotten_by(plan.earlier)],
         },
         unlearner={
             "name": unlearner.spec.name,
@@ -239,18 +214,3 @@ def _through_toml(plan: Plan) -> dict[str, Any]:
         if value is not None
     }
     return values
-
-
-def _write_if_possible(record: Record) -> None:
-    # The failure that is being reported matters more than one that hits its record, such as a full disk.
-    try:
-        record.write()
-    except VuError as error:
-        record.warnings.append(str(error))
-
-
-def _stage_line(stage: Stage) -> str:
-    memory = f", peak {stage.peak_memory_bytes / 1e9:.1f} GB" if stage.peak_memory_bytes else ""
-    detail = "".join(f", {value} {key}" for key, value in stage.detail.items())
-    done = "already there" if stage.skipped else f"{stage.seconds:.1f} s"
-    return f"{stage.name}: {done}{detail}{memory}"

@@ -122,7 +122,11 @@ def _keys(
     common: dict[str, Any] = {
         "model": dict(model.sampling_key(settings)),
         "settings": asdict(settings),
-        "edits": [{"sha256": edit.sha256()} for edit in edits if not edit.is_identity()],
+        "edits": [
+            {"sha256": edit.sha256(), **({"after": list(edit.after)} if edit.after else {})}
+            for edit in edits
+            if not edit.is_identity()
+        ],
     }
     if settings.noise == "sequential":
         order = [[sample.prompt, sample.seed] for sample in samples]

@@ -138,12 +138,15 @@ class DatasetSpec(Spec):
     """Concepts with their prompts, and images with captions, labels and attributes.
 
     Attributes:
-        kinds: The axes its concepts lie on: ``("object", "style")``.
+        kinds: The axes its concepts lie on: ``("object", "style")``. Empty where the user's files decide
+            them; files with captions alone have no concepts, and then any text is one.
+        config: ``"module:Class"`` of its options, when it has any: where its files are, how it is split.
     """
 
     kind: ClassVar[str] = "dataset"
 
     kinds: tuple[str, ...] = ()
+    config: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,15 +215,12 @@ class ScorerSpec(Spec):
     Attributes:
         outputs: What it computes: ``"classes"``, ``"similarity"`` or ``"features"``.
         role: What it judges: ``"object"``, ``"style"``, ``"clip"``, ...
-        weights: Name of a published file with its weights that does not travel with the plugin: the user puts it
-            where `vu_core.files.torch_checkpoint` says. `vu check` looks at the scorer only where it is.
     """
 
     kind: ClassVar[str] = "scorer"
 
     outputs: Literal["classes", "similarity", "features"]
     role: str
-    weights: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

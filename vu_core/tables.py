@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vu_core.types import POOLED, Interval, Result
+from vu_core.types import FORGET, POOLED, Interval, Result
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,13 +19,18 @@ _ACCURACY = "ira"
 _TEXT_WIDTH = 120
 
 
-def rich_table(results: Sequence[Result]) -> Table:
-    """Return the pooled results as a table that fits 80 columns; a metric's name stands in its first row."""
+def rich_table(results: Sequence[Result], forgotten: Sequence[str] = ()) -> Table:
+    """Return the pooled results as a table that fits 80 columns; a metric's name stands in its first row.
+
+    Args:
+        results: Of all groups.
+        forgotten: Concepts that have rows of their own where a metric measures nothing but what is forgotten.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    columns, rows = _cells(results)
+    columns, rows = _cells(_shown(results, forgotten))
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i < 2 else "right", no_wrap=True)
@@ -45,7 +50,7 @@ def as_text(results: Sequence[Result]) -> str:
 
 def as_html(results: Sequence[Result]) -> str:
     """Return the pooled results as an HTML table."""
-    columns, rows = _cells(results)
+    columns, rows = _cells(pooled(results))
     head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
     lines = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
@@ -100,11 +105,16 @@ def short_name(metric: str) -> str:
     return metric.partition("[")[0]
 
 
+def _shown(results: Sequence[Result], forgotten: Sequence[str]) -> list[Result]:
+    kept = {result.metric for result in results if result.group in POOLED and result.group != FORGET}
+    return [r for r in results if r.group in POOLED or (r.group in forgotten and r.metric not in kept)]
+
+
 def _cells(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return headings and rows; without the columns of a comparison when nothing came after."""
     compared = any(result.after is not None for result in results)
     rows, above = [], ""
-    for result in pooled(results):
+    for result in results:
         name = f"{short_name(result.metric)} {result.unit}".rstrip() if result.metric != above else ""
         above = result.metric
         value = number(result.before, result.unit)

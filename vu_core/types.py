@@ -233,6 +233,7 @@ class Result:
         unit: ``"%"``, ``"100 cos"``, ...
         direction: Which way is better for this group: ``"up"``, ``"down"`` or ``"none"``.
         ideal: The best possible value, or None when there is no absolute one.
+        success: The value of a success when ``before`` and ``after`` are shares of successes; None for others.
         note: What a reader must know beside the number.
     """
 
@@ -250,6 +251,7 @@ class Result:
     unit: str = ""
     direction: Direction = "none"
     ideal: float | None = None
+    success: float | None = None
     note: str = ""
 
 

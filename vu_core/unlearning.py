@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core.edits import Edit, check_unedited
-from vu_core.errors import ComputeError, EditError, PluginError
-from vu_core.types import Concept, Request
+from vu_core.errors import ComputeError, PluginError
+from vu_core.merging import write_merged
+from vu_core.models import load, plan_of
 
 if TYPE_CHECKING:
     from vu_core.context import RunContext
@@ -18,10 +23,18 @@ if TYPE_CHECKING:
     from vu_core.specs import UnlearnerSpec
 
 
-def make_edit(plan: UnlearnPlan, model: Model, ctx: RunContext) -> Edit:
+def make_edit(plan: UnlearnPlan, model: Model, ctx: RunContext, earlier: Sequence[Edit] = ()) -> Edit:
     """Return the edit that ``plan`` makes of ``model``, checked, with what was asked in its ``info``.
 
-    ``info`` gets ``plugin``, ``preset``, ``config``, ``seed`` and ``request``, beside what the unlearner says itself.
+    ``info`` gets ``model``, ``plugin``, ``preset``, ``config``, ``seed`` and ``request``, and ``after`` when there are
+    earlier edits, beside what the unlearner says itself.
+
+    Args:
+        plan: What is done.
+        model: The base model.
+        ctx: The run.
+        earlier: What the model has forgotten already. The edit is made of the model with these in its weights, and is
+            to be applied after them.
 
     Raises:
         PluginError: The unlearner returned something else.
@@ -31,31 +44,29 @@ def make_edit(plan: UnlearnPlan, model: Model, ctx: RunContext) -> Edit:
     """
     check_unedited(model)
     unlearner: Unlearner = plan.unlearner.load()()
-    edit = unlearner.unlearn(model, plan.request, plan.data, plan.config, ctx)
-    _check(edit, plan.unlearner)
-    return replace(edit, unlearner=plan.unlearner.spec.name, info={**edit.info, **_stamp(plan)})
+    with _with_edits(model, earlier) as edited:
+        edit = unlearner.unlearn(edited, plan.request, plan.data, plan.config, ctx)
+        _check(edit, plan.unlearner)
+    after = {"after": [other.identity() for other in earlier]} if earlier else {}
+    return replace(edit, unlearner=plan.unlearner.spec.name, info={**edit.info, **_stamp(plan, model), **after})
 
 
-def request_of(edit: Edit) -> Request:
-    """Return what ``edit`` was asked to do.
-
-    Raises:
-        EditError: It does not say so, as when it was not made by vu or is the sum of several edits.
-
-    Example:
-        >>> cat = {"name": "cat", "kind": "object", "text": "cat"}
-        >>> edit = Edit.lora({}, info={"request": {"forget": [cat], "retain": [], "replace_with": []}})
-        >>> request_of(edit).forget[0].name
-        'cat'
-    """
-    request = edit.info.get("request")
-    if request is None:
-        raise EditError("the edit does not say what it was asked to forget", hint="Say it, as in forget='cat'.")
-    return Request(**{key: tuple(Concept(**concept) for concept in concepts) for key, concepts in request.items()})
+@contextmanager
+def _with_edits(model: Model, edits: Sequence[Edit]) -> Iterator[Model]:
+    """Give a model that has ``edits`` in its stored weights, from a copy of its folder that is removed at the end."""
+    if not edits:
+        yield model
+        return
+    with tempfile.TemporaryDirectory(prefix="vu-") as parent:
+        folder = Path(parent) / "model"
+        write_merged(model, edits, folder)
+        chosen = replace(plan_of(model), source=str(folder))
+        yield load(chosen, device=model.device, dtype=model.dtype, download=False, revision="")
 
 
-def _stamp(plan: UnlearnPlan) -> dict[str, Any]:
+def _stamp(plan: UnlearnPlan, model: Model) -> dict[str, Any]:
     stamp = {
+        "model": model.name,
         "plugin": f"{plan.unlearner.plugin} {plan.unlearner.version}",
         "preset": plan.preset,
         "config": plan.options,

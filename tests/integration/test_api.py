@@ -178,8 +178,8 @@ def test_pictures_are_kept_where_asked_and_nowhere_else(model, tmp_path, monkeyp
     vu.evaluate(model, edit, protocol=QUICK)
     assert list((tmp_path / "tmp").iterdir()) == [] and {p.name for p in tmp_path.iterdir()} == {"tmp", "cache"}
     vu.evaluate(model, edit, protocol=QUICK, out="pictures")
-    assert {str(path) for path in Path("pictures").rglob("*.png")} == {
-        f"pictures/{side}/{animal}-0.png"
+    assert {str(path) for path in Path("pictures/images").rglob("*.png")} == {
+        f"pictures/images/{side}/{animal}-0.png"
         for side in ("before", "after")
         for animal in ("cat", "dog", "fox", "bear", "frog")
     }

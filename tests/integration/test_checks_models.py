@@ -13,7 +13,7 @@ from vu_core import ModelSpec
 from vu_core.testing import CheckError, Component, FakeClassifier, FakeTextToImage
 from vu_core.testing.checks import models
 
-TEXT_TO_IMAGE = ("TensorSource", "HasSites", "Encodes", "Denoises", "Samples")
+TEXT_TO_IMAGE = ("TensorSource", "HasSites", "Encodes", "Denoises", "Diffuses", "Samples")
 
 
 class Guessing(FakeTextToImage):
@@ -115,6 +115,47 @@ class Vague(FakeTextToImage):
         return {"model": "fake"}
 
 
+class Wide(FakeTextToImage):
+    def posterior(self, images):
+        return tuple(values.double() for values in super().posterior(images))
+
+
+class Standardising(FakeTextToImage):
+    def posterior(self, images):
+        mean, std = super().posterior(images)
+        return mean - mean.mean(dim=0), std
+
+
+class Overflowing(FakeTextToImage):
+    def posterior(self, images):
+        return tuple(values / 0 for values in super().posterior(images))
+
+
+class Forgetful(FakeTextToImage):
+    unloaded = 0
+
+    def unload_encoders(self):
+        self.unloaded += 1
+
+    def posterior(self, images):
+        return tuple(values + self.unloaded for values in super().posterior(images))
+
+
+class Keyless(FakeTextToImage):
+    def posterior_key(self):
+        return {"vae": object()}
+
+
+class Backward(FakeTextToImage):
+    def add_noise(self, latents, noise, timesteps):
+        return super().add_noise(latents, noise, self.training_timesteps - 1 - timesteps)
+
+
+class Pooling(FakeTextToImage):
+    def target(self, latents, noise, timesteps):
+        return noise.mean(dim=(2, 3))
+
+
 class Relative(FakeClassifier):
     def classify(self, images):
         logits = super().classify(images)
@@ -144,6 +185,13 @@ BAD: list[tuple[Any, type, str]] = [
     (models.check_encodings, Hashless, "encoders() returns {'text_encoder': '1'}"),
     (models.check_streams, resited("Unfed", stream="text_2"), "reads 32 columns of 'text_2', which has 0"),
     (models.check_streams, resited("Narrow", columns=(0, 5)), "reads 5 columns of 'text', which has 32"),
+    (models.check_posteriors, Wide, "the mean of 2 pictures' latents is torch.float64"),
+    (models.check_posteriors, Standardising, "encoded alone, the mean of latents differs"),
+    (models.check_posteriors, Overflowing, "the mean of latents is not finite"),
+    (models.check_posteriors, Forgetful, "after unload_encoders, the mean of latents is another"),
+    (models.check_posteriors, Keyless, "the posterior key cannot be written as JSON"),
+    (models.check_noise, Backward, "at the first timestep"),
+    (models.check_noise, Pooling, "target of latents (2, 3, 8, 8) is (2, 3)"),
     (models.check_pictures, Grouped, "drawn alone differs"),
     (models.check_pictures, Floating, "a picture is torch.float32 (3, 8, 8)"),
     (models.check_pictures, Greedy, "sampling changes torch's random state"),
@@ -173,7 +221,7 @@ def classifier(model: type = FakeClassifier) -> Component:
 @pytest.mark.parametrize("good", [loader(FakeTextToImage), classifier()], ids=lambda good: good.spec.family)
 def test_a_good_model_passes(good):
     fitting = [check for check in models.CHECKS if check.fits(good)]
-    assert len(fitting) == (3 if good.spec.family == "classifier" else 8)
+    assert len(fitting) == (3 if good.spec.family == "classifier" else 10)
     for check in fitting:
         check.function(good)
 

@@ -18,14 +18,14 @@ SEED, STEPS = 3, 6
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, embedded_cache):
     from typer.testing import CliRunner
 
     from vu_core.cli import app
 
     out = tmp_path_factory.mktemp("runs") / "uce-cat"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VU_CACHE_DIR", str(out.parent / "cache"))
+        patch.setenv("VU_CACHE_DIR", str(embedded_cache))
         result = CliRunner().invoke(app, ["run", "uce", "--forget", "cat", "--quick", "--out", str(out)])
     assert result.exit_code == 0, result.output
     return out
@@ -95,12 +95,11 @@ def test_the_run_folder_loads_in_plain_diffusers_and_draws_what_vu_draws(folder)
     assert (pictures(pipe) - loaded).abs().max() < 1e-4
 
 
-def test_repeating_the_run_gives_the_same_edit(folder, tmp_path, monkeypatch):
+def test_repeating_the_run_gives_the_same_edit(folder, cache, tmp_path):
     from typer.testing import CliRunner
 
     from vu_core.cli import app
 
-    monkeypatch.setenv("VU_CACHE_DIR", str(folder.parent / "cache"))
     again = tmp_path / "again"
     result = CliRunner().invoke(app, ["run", "-c", str(folder / "run.toml"), "--out", str(again)])
     assert result.exit_code == 0, result.output
@@ -112,10 +111,10 @@ def test_repeating_the_run_gives_the_same_edit(folder, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def cache(folder, monkeypatch):
+def cache(embedded_cache, monkeypatch):
     """The pictures that the run drew."""
-    monkeypatch.setenv("VU_CACHE_DIR", str(folder.parent / "cache"))
-    return folder.parent / "cache"
+    monkeypatch.setenv("VU_CACHE_DIR", str(embedded_cache))
+    return embedded_cache
 
 
 def test_the_file_in_the_readme_gives_the_commands_edit_and_numbers_and_draws_nothing_anew(

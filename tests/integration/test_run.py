@@ -52,6 +52,7 @@ def test_a_run_ends_with_a_table_and_a_complete_folder(vu):
         "contact-sheet.png",
         "README.md",
         "events.jsonl",
+        "verdicts.jsonl",
     }
     assert len(list((folder / "images/before").iterdir())) == len(list((folder / "images/after").iterdir())) == 60
     record = record_of()

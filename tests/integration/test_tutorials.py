@@ -23,6 +23,11 @@ SET_UP = {
     "pip install nox && nox -s demo": "vu run uce --forget cat --quick",
     ". .nox/demo/bin/activate": ":",
     ". path/to/vu/.nox/demo/bin/activate": ":",
+    "pip install -e path/to/vu/plugins/vu-train -e path/to/vu/plugins/vu-fade": ":",
+    # Trained once a session, and continued here, which prints the same.
+    "vu run fade --forget cat --replace-with dog --quick": (
+        "mkdir runs && cp -r $FADE_RUN runs/fade-cat && vu run --resume --out runs/fade-cat"
+    ),
 }
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 COMMANDS = {"vu": "vu_core", "pip": "pip", "pytest": "pytest"}
@@ -68,18 +73,15 @@ def environment(tmp_path) -> dict[str, str]:
     return {**os.environ, **OFFLINE, "PATH": path, "VIRTUAL_ENV": str(home), "COLUMNS": "80"}
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> str:
-    return str(tmp_path_factory.mktemp("cache"))
-
-
 @pytest.mark.embedded
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")
 @pytest.mark.parametrize("page", sorted(path.name for path in TUTORIALS.glob("*.md")))
-def test_a_tutorial_does_what_it_says(page, environment, cache, tmp_path):
+def test_a_tutorial_does_what_it_says(page, environment, embedded_cache, tmp_path, request):
     work = tmp_path / "work"
     work.mkdir()
-    environment["VU_CACHE_DIR"] = cache
+    if page == "replace-a-person.md":
+        environment["FADE_RUN"] = str(request.getfixturevalue("fade_run"))
+    environment["VU_CACHE_DIR"] = str(embedded_cache)
     printed, text = "", (TUTORIALS / page).read_text()
     found = list(blocks(text))
     assert 2 * len(found) == len(re.findall("^```", text, flags=re.MULTILINE))

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import vu_core as vu
+from vu_core.chains import request_of
 from vu_core.concepts import find_concepts
 from vu_core.errors import EditError, ModelError, RequestError, UnknownNameError
 from vu_core.types import Concept, Interval, Request, Result
-from vu_core.unlearning import request_of
 
 FILE = Path(__file__).parents[1] / "data" / "python" / "forget_cat.py"
 README = Path(__file__).parents[2] / "README.md"

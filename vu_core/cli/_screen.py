@@ -1,27 +1,35 @@
-"""What a finished run shows: the result table, the damage, the files and how to load the edit."""
+"""What commands show of plans and of what was measured: the result table, the damage, the files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import typer
 
 from vu_core.edits import LORA_FILE
 from vu_core.report import CONTACT_SHEET, loading_lines
 from vu_core.tables import damage_line, names_line, rich_table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from vu_core.planning import EvaluationPlan, Plan
     from vu_core.records import Record
 
 
-def show_plan(plan: Plan, folder: Path) -> None:
-    """Print what a run would do."""
+def show_rows(rows: Mapping[str, str], *, json_output: bool) -> None:
+    """Print labelled texts, such as what a command would do: aligned, or as JSON."""
     from rich.console import Console
     from rich.table import Table
 
+    if json_output:
+        typer.echo(json.dumps(rows, indent=2))
+        return
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for key, value in plan_rows(plan, folder).items():
+    for key, value in rows.items():
         table.add_row(key, value)
     Console(highlight=False).print(table)
 
@@ -35,45 +43,75 @@ def plan_rows(plan: Plan, folder: Path) -> dict[str, str]:
         "options": ", ".join(f"{key}={value}" for key, value in plan.spec.options.items()),
         "model": f"{plan.model.name} ({plan.model.source})",
         "forget": ", ".join(concept.text for concept in request.forget),
+        **({"after": plan.spec.after} if plan.spec.after else {}),
         "replace with": ", ".join(concept.text for concept in request.replace_with) or "the unlearner's choice",
         "retain": f"{len(plan.unlearning.data.retain)} concepts",
-        **_measured_rows(plan.evaluation),
+        **measured_rows(plan.evaluation),
         "device": f"{plan.spec.device}, {plan.spec.dtype}",
         "folder": str(folder),
     }
 
 
-def _measured_rows(plan: EvaluationPlan | None) -> dict[str, str]:
+def measured_rows(plan: EvaluationPlan | None, *, compared: bool = True) -> dict[str, str]:
+    """Return how a model would be measured, as labelled texts."""
     if plan is None:
         return {"neighbours": "–", "protocol": "none", "metrics": "–"}
     return {
         "neighbours": ", ".join(concept.text for concept in plan.neighbours) or "–",
-        "protocol": f"{plan.protocol.name}: {len(plan.samples)} pictures before, as many after",
+        "protocol": f"{plan.protocol.name}: {len(plan.samples)} pictures{' before, as many after' if compared else ''}",
         "metrics": ", ".join(use.spec.name for use in plan.metrics),
     }
 
 
 def show_result(plan: Plan, record: Record) -> None:
     """Print what a run found and where it lies."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if record.results:
-        console.print(rich_table(record.results))
-        names = names_line(record.results)
-        console.print("; ".join(filter(None, ("Same prompts and noise before and after", names))), markup=False)
-        console.print(damage_line(record.results), markup=False)
-    _say_list(console, "warning", record.warnings)
-    _say_list(console, "error", record.errors)
-    console.print(_time_line(record), markup=False, style="dim")
+    show_measured(record, kept=True)
     folder = record.folder
-    console.print(f"\nrun folder     {folder}", markup=False, soft_wrap=True)
-    if (folder / CONTACT_SHEET).is_file():
-        console.print(f"contact sheet  {folder / CONTACT_SHEET}", markup=False, soft_wrap=True)
     if (folder / LORA_FILE).is_file():
+        console = _console()
         console.print("\nUse the edit with plain diffusers:", markup=False)
         for line in loading_lines(folder, plan):
             console.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def show_measured(record: Record, *, kept: bool) -> None:
+    """Print what was measured, and where it lies if that folder is kept."""
+    console = _console()
+    if record.results:
+        compared = bool(record.applied)
+        forgotten = [name for edit in record.applied for name in edit["forget"]]
+        console.print(rich_table(record.results, forgotten if len(forgotten) > 1 else ()))
+        same = "Same prompts and noise before and after" if compared else ""
+        if earlier := record.request.get("earlier"):
+            same = f"{same}; {', '.join(earlier)} forgotten earlier, in both"
+        console.print("; ".join(filter(None, (same, names_line(record.results)))), markup=False)
+        if compared:
+            console.print(damage_line(record.results), markup=False)
+    _say_list(console, "warning", record.warnings)
+    _say_list(console, "error", record.errors)
+    console.print(_time_line(record), markup=False, style="dim")
+    if not kept:
+        return
+    folder = record.folder
+    console.print(f"\nfolder         {folder}", markup=False, soft_wrap=True)
+    if (folder / CONTACT_SHEET).is_file():
+        console.print(f"contact sheet  {folder / CONTACT_SHEET}", markup=False, soft_wrap=True)
+
+
+def interrupt_on_terminate() -> None:
+    """Let a polite request to end (SIGTERM) be what Ctrl-C is."""
+    import signal
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
 
 
 def _time_line(record: Record) -> str:
@@ -85,6 +123,6 @@ def _time_line(record: Record) -> str:
     return f"{total:.1f} s: {each}{memory}"
 
 
-def _say_list(console: Any, title: str, lines: Sequence[str]) -> None:
+def _say_list(console: Console, title: str, lines: Sequence[str]) -> None:
     for line in lines:
         console.print(f"{title}: {line}", markup=False)

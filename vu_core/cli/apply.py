@@ -24,11 +24,11 @@ def apply_command(
     Example: vu apply runs/uce-cat --out emoji-without-cat
     """
     from vu_core.api import load_model
-    from vu_core.edits import read_edit
+    from vu_core.chains import edits_of
     from vu_core.merging import write_merged
     from vu_core.models import plan_of
 
-    edits = [read_edit(path).scaled(edit_scale) for path in edit]
+    edits = [one.scaled(edit_scale) for path in edit for one in edits_of(path)]
     loaded = load_model(model, device="cpu", download=download, revision=revision)
     plan_of(loaded).check_capability("TensorSource")
     changed = write_merged(loaded, edits, out)

@@ -21,7 +21,11 @@ def run_command(
         list[str] | None, typer.Option(help="Concept put in its place: one for all, or one for each.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the embedded model.")] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Folder of an earlier run, whose edits are in the model already.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Where concepts come from; default: the model's own.")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="A dataset's option, key=value, as in root=DIR.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Name or TOML file; default: the model's own.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the protocol's own.")] = None,
     preset: Annotated[str | None, typer.Option(help="The model's preset for the unlearner, or 'none'.")] = None,
@@ -31,7 +35,7 @@ def run_command(
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness of the unlearner.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from a hub.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Allow fetching model and data from a hub.")] = False,
     revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
     config: Annotated[Path | None, typer.Option("-c", "--config", help="A run.toml to repeat.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: a new one under runs/.")] = None,
@@ -44,12 +48,15 @@ def run_command(
 
     Example: vu run uce --forget cat
     """
+    from vu_core.cli._arguments import DATA, pairs
+
     given = {
         "unlearner": unlearner or None,
         "forget": _split(forget),
         "retain": _split(retain),
         "replace_with": _split(replace_with),
         "model": model,
+        "after": after,
         "dataset": dataset,
         "protocol": protocol,
         "metrics": _split(metric),
@@ -61,33 +68,30 @@ def run_command(
         "revision": revision,
     }
     values = {key: value for key, value in given.items() if value is not None}
-    spec = _spec(values, _options(option), config, out if resume else None)
+    tables = {"options": pairs(option, "-o takes key=value", "-o erase_scale=2"), "data": pairs(data, *DATA)}
+    spec = _spec(values, tables, config, out if resume else None)
     _carry_out(spec, out, quick=quick, dry_run=dry_run, resume=resume, json_output=json_output)
 
 
 def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resume: bool, json_output: bool) -> None:
-    import json
-
     from vu_core import progress
     from vu_core.cli import INTERRUPTED, _screen
     from vu_core.models import load
     from vu_core.planning import plan_run
     from vu_core.registry import Registry
-    from vu_core.runner import Surface, open_folder, run
+    from vu_core.runner import open_folder, run
+    from vu_core.stages import Surface
 
     registry = Registry.discover()
     plan = plan_run(spec, registry, quick=quick)
     folder = out or (_last_like(plan) if resume else _new_folder(plan))
     if dry_run:
-        if json_output:
-            typer.echo(json.dumps(_screen.plan_rows(plan, folder), indent=2))
-        else:
-            _screen.show_plan(plan, folder)
+        _screen.show_rows(_screen.plan_rows(plan, folder), json_output=json_output)
         return
     asked = plan.spec
     model = load(plan.model, device=asked.device, dtype=asked.dtype, download=asked.download, revision=asked.revision)
     open_folder(folder, plan, resume=resume)
-    _interrupt_on_terminate()
+    _screen.interrupt_on_terminate()
     surface = Surface(track=progress.track, say=progress.say)
     if plan.spec.preset != "none":
         progress.say(f"preset '{plan.spec.preset}' of model '{plan.model.name}'; --preset none uses published values")
@@ -104,7 +108,7 @@ def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resum
         raise typer.Exit(1)
 
 
-def _spec(values: dict[str, Any], options: dict[str, Any], config: Path | None, resumed: Path | None) -> Any:
+def _spec(values: dict[str, Any], tables: dict[str, dict[str, Any]], config: Path | None, resumed: Path | None) -> Any:
     from dataclasses import asdict
 
     from vu_core.errors import ConfigError
@@ -114,23 +118,11 @@ def _spec(values: dict[str, Any], options: dict[str, Any], config: Path | None, 
         config = resumed / RUN_FILE
     if config is not None:
         base = asdict(read_run_file(config))
-        values = {**base, **values, "options": {**base["options"], **options}}
-        return run_spec(values, origin="the command line")
+        merged = {key: {**base[key], **table} for key, table in tables.items()}
+        return run_spec({**base, **values, **merged}, origin="the command line")
     if "unlearner" not in values:
         raise ConfigError("no unlearner was named", hint="As in 'vu run uce --forget cat'; see 'vu list unlearner'.")
-    return run_spec({"forget": (), **values, "options": options}, origin="the command line")
-
-
-def _options(pairs: list[str] | None) -> dict[str, str]:
-    from vu_core.errors import ConfigError
-
-    options = {}
-    for pair in pairs or ():
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"-o takes key=value, '{pair}' was given", hint="As in -o erase_scale=2.")
-        options[key.strip()] = value.strip()
-    return options
+    return run_spec({"forget": (), **values, **tables}, origin="the command line")
 
 
 def _split(values: list[str] | None) -> list[str] | None:
@@ -164,12 +156,3 @@ def _last_like(plan: Any) -> Path:
             continue
         return file.parent
     raise RunError(f"no run like this one is under '{_RUNS}'", hint="Start it without --resume, or name its --out.")
-
-
-def _interrupt_on_terminate() -> None:
-    import signal
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)

@@ -45,10 +45,10 @@ def sample_command(
         "width": width,
     }
     from vu_core.api import load_model
-    from vu_core.edits import read_edit
+    from vu_core.chains import edits_of
     from vu_core.models import plan_of
 
-    edits = [read_edit(path).scaled(edit_scale) for path in edit or ()]
+    edits = [one.scaled(edit_scale) for path in edit or () for one in edits_of(path)]
     loaded: Any = load_model(model, device=device, dtype=dtype, download=download, revision=revision)
     plan_of(loaded).check_capability("Samples")
     settings = replace(loaded.default_settings(), **{key: value for key, value in given.items() if value is not None})

@@ -1,11 +1,16 @@
-"""A dataset of a few words."""
+"""A dataset of a few words and of pictures as small."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
-from vu_core.interfaces import Data
+from vu_core.interfaces import Data, Picture, Split
 from vu_core.types import Concept, Request
+
+if TYPE_CHECKING:
+    import torch
 
 OBJECTS = ("cat", "dog", "fox", "apple", "car", "house")
 STYLES = ("sketch", "pastel", "mosaic")
@@ -17,7 +22,7 @@ _TEMPLATES: Mapping[str, tuple[str, ...]] = {
 
 
 class FakeDataset:
-    """Six objects and three styles.
+    """Six objects and three styles; offers `HasPictures`: 8 x 8 noise, tinted by object and style.
 
     Example:
         >>> data = FakeDataset()
@@ -38,8 +43,30 @@ class FakeDataset:
         """Return two or three prompts that show ``concept``."""
         return [template.format(concept.text) for template in _TEMPLATES[concept.kind]]
 
+    def pictures(self, split: Split) -> list[Picture]:
+        """Return a picture of each object in each style."""
+        return [
+            Picture(
+                id=f"{split}-{name}-{style}",
+                caption=f"{name} drawn as {style}",
+                attributes={"object": name, "style": style},
+                load=partial(_pixels, split, name, style),
+            )
+            for name in OBJECTS
+            for style in STYLES
+        ]
+
     def split(self, request: Request) -> Data:
         """Return the request's concepts; those of the forgotten kinds are retained unless it names others."""
         kinds = {concept.kind for concept in request.forget}
         others = tuple(c for c in self.concepts() if c.kind in kinds and c not in request.forget)
         return Data(forget=request.forget, retain=request.retain or others, dataset=self)
+
+
+def _pixels(split: Split, name: str, style: str) -> torch.Tensor:
+    import torch
+
+    number = ("train", "validation", "test").index(split) * len(OBJECTS) + OBJECTS.index(name)
+    generator = torch.Generator().manual_seed(number * len(STYLES) + STYLES.index(style))
+    tint = torch.tensor([16 * OBJECTS.index(name), 40 * STYLES.index(style), 0])
+    return (torch.randint(0, 128, (3, 8, 8), generator=generator) + tint[:, None, None]).to(torch.uint8)

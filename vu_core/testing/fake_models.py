@@ -21,13 +21,13 @@ _BEGIN, _END = "<begin>", "<end>"
 
 
 class FakeTextToImage:
-    """A fake with the capabilities `TensorSource`, `HasSites`, `Encodes`, `Denoises` and `Samples`.
+    """A fake with the capabilities `TensorSource`, `HasSites`, `Encodes`, `Denoises`, `Diffuses` and `Samples`.
 
     Its text encoder has what decides the correctness of closed-form unlearners in CLIP: it is causal,
     so the first row is the same for all prompts and later rows carry earlier tokens; the end token pads;
     states are layer-normed, |row|^2 = width. Each word has random states of its own, whatever the word.
     A prompt's states do not depend on the prompts they are encoded with. Pictures are 8 x 8 noise whose
-    colour the prompt decides.
+    colour the prompt decides; the latents of a picture are its pixels, in [-1, 1].
 
     Args:
         width: Size of a state.
@@ -51,6 +51,8 @@ class FakeTextToImage:
     device = "cpu"
     dtype = "float32"
     prediction_type = "epsilon"
+    picture_size = (8, 8)
+    training_timesteps = 1000
 
     def __init__(
         self, *, width: int = 32, length: int = 8, blocks: int = 2, streams: int = 1, bias: bool = False, seed: int = 0
@@ -118,6 +120,27 @@ class FakeTextToImage:
         share = 0.5 + timesteps.float()[:, None, None, None] / 2000
         prediction: torch.Tensor = share * latents + colour[:, :, None, None]
         return prediction
+
+    def posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation of the latents of ``images`` uint8 (N, 3, H, W): float32, same shape."""
+        mean = images.float() / 127.5 - 1
+        return mean, torch.full_like(mean, 0.1)
+
+    def posterior_key(self) -> Mapping[str, Any]:
+        """Return, as JSON values, all that decides a posterior besides the image."""
+        return {"posterior": "pixels"}
+
+    def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """Return ``latents`` with ``noise``, whose share of the variance grows linearly with ``timesteps``."""
+        share = ((timesteps + 1) / self.training_timesteps)[:, None, None, None]
+        return (1 - share).sqrt() * latents + share.sqrt() * noise
+
+    def target(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """Return ``noise``."""
+        return noise
+
+    def unload_encoders(self) -> None:
+        """Do nothing: what encodes has no memory to free."""
 
     def default_settings(self) -> SamplerSettings:
         """Return two steps at 8 x 8."""

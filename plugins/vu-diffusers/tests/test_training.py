@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from vu_diffusers.model import DiffusersModel, load
+from vu_diffusers.model import DiffusersModel, adopt, load
 
 from vu_core import ModelError
 from vu_core.interfaces import Diffuses

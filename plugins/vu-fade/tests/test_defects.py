@@ -114,7 +114,7 @@ torch.cuda.is_available = lambda: False
 from pathlib import Path
 from vu_core import Concept, Data, Request, RunContext
 from vu_core.testing.pipelines import build_pipeline
-from vu_diffusers.model import DiffusersModel
+from vu_diffusers.model import adopt
 from vu_fade.config import FadePerWeightConfig
 from vu_fade.unlearner import FadePerWeight
 request = Request(forget=(Concept(name="cat"),), retain=(Concept(name="tree"),))
@@ -129,7 +129,7 @@ assert set(dict(edit.info["overwriting"]).values()) == {{""}}
 
 
 def test_defect_10_saliency_is_never_that_of_another_model(unlearn, model_of, monkeypatch, tmp_path):
-    from vu_diffusers.model import DiffusersModel
+    from vu_diffusers.model import adopt
 
     measured = []
     real = module.matrix_saliency

@@ -46,7 +46,7 @@ def test_an_edit_changes_what_it_says_and_leaves_the_model_alone(unlearn, model_
     before = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
     random = torch.get_rng_state()
     edit = made(unlearn, variant, model, "cat")
-    assert not edit.is_identity() and edit.unlearner == variant and edit.info["steps_done"] == 2
+    assert not edit.is_identity() and edit.info["steps_done"] == 2
     assert all(torch.equal(tensor, before[name]) for name, tensor in unet.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random) and torch.is_grad_enabled()
     assert not any(layer._forward_hooks for layer in unet.modules())

@@ -13,7 +13,7 @@ from vu_metrics_image.inception import RESIZING, Inception, InceptionFeatures, t
 from vu_metrics_image.plugin import SCORERS, vu_metrics
 from vu_metrics_image.resizing import antialiased, clean, tensorflow1
 
-from vu_core import Concept, PluginError, Request
+from vu_core import Concept, DataError, PluginError, Request
 from vu_core.evaluation import MetricUse
 from vu_core.testing import Component
 from vu_core.testing.checks import scorers
@@ -234,7 +234,7 @@ def test_fids_of_two_pipelines_have_two_names(file: Path):
 
 def test_missing_weights_say_where_to_get_and_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(PluginError) as raised:
+    with pytest.raises(DataError) as raised:
         torch_fidelity()
     assert str(tmp_path / "hub" / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth") in raised.value.message
     assert "torch-fidelity/releases" in raised.value.hint

@@ -15,7 +15,7 @@ from vu_metrics_image.pairs import Lpips
 from vu_metrics_image.perceptual import NETWORKS, LpipsFeatures, alex, layer_weights
 from vu_metrics_image.plugin import SCORERS
 
-from vu_core import Batch, Concept, PluginError, Request, Sample
+from vu_core import Batch, Concept, DataError, PluginError, Request, Sample
 from vu_core.testing import Component
 from vu_core.testing.checks import scorers
 
@@ -147,7 +147,7 @@ def test_large_pictures_are_judged_in_parts(files: dict[str, Path], monkeypatch:
 
 def test_missing_weights_say_where_to_get_and_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(PluginError) as raised:
+    with pytest.raises(DataError) as raised:
         alex()
     assert str(tmp_path / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth") in raised.value.message
     assert "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth" in raised.value.hint

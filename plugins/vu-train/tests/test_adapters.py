@@ -166,7 +166,7 @@ def test_the_edit_does_what_the_adapters_did(small, given, masked, tmp_path):
     adapters, model = attach(small, masks=masks), Holder(small)
     with adapters.attached(), torch.no_grad():
         trained = small(given)
-    edit = adapters.as_edit(model, "unet", unlearner="test")
+    edit = adapters.as_edit(model, "unet")
     write_edit(edit, tmp_path / "edit.safetensors")
     with applied(model, [read_edit(tmp_path / "edit.safetensors")]), torch.no_grad():
         torch.testing.assert_close(small(given), trained, rtol=1e-4, atol=1e-4)

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 from vu_train.captions import replace_concept
-from vu_train.images import read_image
 from vu_train.pictures import load_pictures
 from vu_train.settings import DataSettings
 
 from vu_core import Concept, Data, Request, RequestError, RunError
 from vu_core.interfaces import Picture
+from vu_core.pictures import read_image
 
 CAT, DOG, CAR = Concept(name="cat"), Concept(name="dog"), Concept(name="car")
 COLOURS = {"cat": (255, 0, 0), "dog": (0, 255, 0), "car": (0, 0, 255)}
@@ -23,10 +23,10 @@ COLOURS = {"cat": (255, 0, 0), "dog": (0, 255, 0), "car": (0, 0, 255)}
 def load(model, ctx):
     """Load pictures for forgetting cats, 16 x 16 as the model draws; returns ids by set."""
 
-    def run(source, *, forget=(CAT,), retain=(), dataset=None, **options):
+    def run(source, *, forget=(CAT,), retain=(), dataset=None, sets=("forget", "retain"), **options):
         request = Request(forget=forget, retain=retain)
         data = Data(forget=forget, retain=retain, dataset=dataset)
-        run.sets = load_pictures(model, request, data, DataSettings(pictures=str(source), **options), ctx)
+        run.sets = load_pictures(model, request, data, DataSettings(pictures=str(source), **options), ctx, sets=sets)
         run.captions = {one.id: one.caption for examples in run.sets.values() for one in examples}
         return {name: [one.id for one in examples] for name, examples in run.sets.items()}
 
@@ -257,9 +257,17 @@ def test_without_data_the_model_draws(load, model, ctx, dataset):
     assert list(load.captions.values()) == ["a photo of cat", "a photo of dog"]
 
 
-def test_only_pictures_to_forget_is_said(load, ctx):
-    assert load("model", pictures_each=1) == {"forget": ["object-cat-0"], "retain": []}
-    assert "no concept to retain is known" in ctx.warnings[0]
+def test_nothing_is_drawn_for_a_set_that_would_be_empty_or_is_not_wanted(load, ctx):
+    with pytest.raises(RequestError, match="no concept to retain is known"):
+        load("model", pictures_each=1)
+    assert not (ctx.out_dir / "training").exists()
+    assert load("model", pictures_each=1, sets=("forget",)) == {"forget": ["object-cat-0"]}
+    assert load("model", pictures_each=1, retain=(DOG,), sets=("forget",)) == {"forget": ["object-cat-0"]}
+
+
+def test_a_set_without_pictures_is_refused_by_what_it_should_show(load, folder):
+    with pytest.raises(RequestError, match="none of the 4 pictures shows 'bird'"):
+        load(folder, retain=(Concept(name="bird"),))
 
 
 @pytest.mark.parametrize("saved", ["save_to_disk", "parquet", "folder"])

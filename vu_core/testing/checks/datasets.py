@@ -6,27 +6,36 @@ import random
 import re
 from collections import Counter
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, get_args
 
-from vu_core.interfaces import Data
+from vu_core.interfaces import Data, HasPictures, Split
 from vu_core.testing.cases import Check, Component, expect
+from vu_core.testing.checks.spec import example_config
 from vu_core.types import Concept, Request
+
+T = TypeVar("T")
 
 _ARTICLE = re.compile(r"\ban\b")
 _TRIED = 40
+_READ = 8
 
 
 def check_concepts(component: Component) -> None:
     """Concepts have unique names, and their kinds are those of the spec."""
     concepts = list(_dataset(component).concepts())
-    expect(bool(concepts), "it has no concepts", "Return them from concepts().")
+    declared = sorted(component.spec.kinds)
+    expect(bool(concepts) or not declared, "it has no concepts", "Return them from concepts().")
     wrong = [concept for concept in concepts if not isinstance(concept, Concept)]
     expect(not wrong, f"concepts() returns {wrong[:1]!r}", "Return vu_core.Concept objects.")
     repeated = [name for name, count in Counter(concept.name for concept in concepts).items() if count > 1]
     fix = "Results are named after concepts: give each a name of its own, and the words of prompts as text."
     expect(not repeated, f"the name {', '.join(map(repr, repeated))} is given twice", fix)
-    kinds, declared = sorted({concept.kind for concept in concepts}), sorted(component.spec.kinds)
-    expect(kinds == declared, f"its concepts are of kinds {kinds}, the spec says {declared}", "Correct spec.kinds.")
+    kinds = sorted({concept.kind for concept in concepts})
+    expect(
+        not declared or kinds == declared,
+        f"its concepts are of kinds {kinds}, the spec says {declared}",
+        "Correct spec.kinds.",
+    )
 
 
 def check_neighbours(component: Component) -> None:
@@ -93,8 +102,38 @@ def check_split(component: Component) -> None:
         expect(bool(data.retain), f"to forget {asked}, nothing is retained", fix)
 
 
+def check_training_pictures(component: Component) -> None:
+    """Pictures to learn from, where it has any: uint8, of known concepts, each in one split, the same each time."""
+    import torch
+
+    dataset = _dataset(component)
+    concepts = {(concept.kind, concept.name) for concept in dataset.concepts()}
+    if not isinstance(dataset, HasPictures):
+        return
+    kinds = {kind for kind, _ in concepts}
+    seen: set[str] = set()
+    for split in get_args(Split):
+        pictures = list(dataset.pictures(split))
+        fix = "Return them in a fixed order, with ids that tell them apart; no picture is in two splits."
+        ids = [picture.id for picture in pictures]
+        same = ids == [picture.id for picture in _dataset(component).pictures(split)]
+        expect(same, f"the pictures of '{split}' differ from one instance to the next", fix)
+        twice = next((id_ for id_, count in Counter(ids).items() if count > 1 or id_ in seen), None)
+        expect(twice is None, f"picture '{twice}' of '{split}' is given twice, or in another split, too", fix)
+        seen.update(ids)
+        shown = {pair for picture in pictures for pair in picture.attributes.items() if pair[0] in kinds}
+        fix = "Name a picture's concepts by kind, as concepts() does."
+        expect(shown <= concepts, f"pictures show {sorted(shown - concepts)}, which are no concepts", fix)
+        for picture in _some(pictures)[:_READ]:
+            pixels = picture.read()
+            form = f"picture '{picture.id}' is {pixels.dtype} {tuple(pixels.shape)}"
+            right = pixels.dtype == torch.uint8 and pixels.ndim == 3 and pixels.shape[0] == 3
+            expect(right, form, "Read it as uint8 (3, H, W) RGB on the CPU.")
+
+
 def _dataset(component: Component) -> Any:
-    return component.load()()
+    config = example_config(component)
+    return component.load()() if config is None else component.load()(config=config, download=False)
 
 
 def _requests(concepts: Any) -> list[Request]:
@@ -108,9 +147,9 @@ def _requests(concepts: Any) -> list[Request]:
     return found + [Request(forget=tuple(of_kind[:2])) for of_kind in large if len(of_kind) > 2]
 
 
-def _some(concepts: list[Concept]) -> list[Concept]:
-    """Return all concepts, or some dozens spread evenly where there are many."""
-    return concepts[:: max(len(concepts) // _TRIED, 1)]
+def _some(items: list[T]) -> list[T]:
+    """Return all items, or some dozens spread evenly where there are many."""
+    return items[:: max(len(items) // _TRIED, 1)]
 
 
 def _said(dataset: Any) -> dict[str, Any]:
@@ -150,4 +189,5 @@ CHECKS = (
     _check(check_prompts),
     _check(check_repeatable),
     _check(check_split),
+    _check(check_training_pictures),
 )

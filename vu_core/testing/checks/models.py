@@ -132,6 +132,56 @@ def check_streams(component: Component) -> None:
         expect(end - first == width, problem, fix)
 
 
+def check_posteriors(component: Component) -> None:
+    """Latents of pictures are finite, depend on nothing but their picture, and can be had again after unloading."""
+    import torch
+
+    model = _model(component)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2, 3, *model.picture_size), generator=generator, dtype=torch.uint8)
+    together, alone = model.posterior(images), model.posterior(images[:1])
+    model.unload_encoders()
+    again = model.posterior(images)
+    fix = (
+        "Return mean and standard deviation, float32 (N, C, h, w), on the CPU; encode in eval mode, without gradients."
+    )
+    for name, values, single, later in zip(("mean", "deviation"), together, alone, again, strict=True):
+        form = f"the {name} of 2 pictures' latents is {values.dtype} {tuple(values.shape)} on {values.device}"
+        right = values.dtype == torch.float32 and values.ndim == 4 and len(values) == 2 and values.device.type == "cpu"
+        expect(right and not values.requires_grad, form, fix)
+        expect(bool(values.isfinite().all()), f"the {name} of latents is not finite", fix)
+        difference = float((values[:1] - single).abs().max())
+        expect(difference <= _TOLERANCE, f"encoded alone, the {name} of latents differs by {difference:.2g}", fix)
+        same = torch.equal(values, later)
+        expect(same, f"after unload_encoders, the {name} of latents is another", "Load again what was unloaded.")
+    try:
+        json.dumps(model.posterior_key(), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        fix = "Put everything that decides latents into posterior_key, as numbers, texts, lists and tables."
+        raise CheckError(f"the posterior key cannot be written as JSON: {error}", fix) from error
+
+
+def check_noise(component: Component) -> None:
+    """Noise added at the first timestep leaves most of the latents, at the last one little; targets are their like."""
+    import torch
+
+    model = _model(component)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (1, 3, *model.picture_size), generator=generator, dtype=torch.uint8)
+    shape = (2, *model.posterior(images)[0].shape[1:])
+    latents, noise = torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)
+    timesteps = torch.tensor([0, model.training_timesteps - 1])
+    noisy = model.add_noise(latents, noise, timesteps)
+    target = model.target(latents, noise, timesteps)
+    fix = "Follow the schedule that the denoiser was trained with; timesteps are integers in [0, training_timesteps)."
+    for name, values in (("add_noise", noisy), ("target", target)):
+        right = values.shape == latents.shape and bool(values.isfinite().all())
+        expect(right, f"{name} of latents {tuple(latents.shape)} is {tuple(values.shape)}, or not finite", fix)
+    first, last = (torch.cosine_similarity(noisy[i].flatten(), latents[i].flatten(), dim=0) for i in (0, 1))
+    shares = f"the cosine of latents and noisy latents is {first:.2f} at the first timestep, {last:.2f} at the last"
+    expect(bool(first > 0.9 and last < 0.5), shares, fix)
+
+
 def check_pictures(component: Component) -> None:
     """Pictures are uint8, and a picture is bit for bit the same whatever it is drawn with; global state is kept."""
     import torch
@@ -227,6 +277,8 @@ CHECKS = (
     _check(check_tensors, when=_offers("TensorSource", "HasSites")),
     _check(check_encodings, when=_offers("Encodes")),
     _check(check_streams, when=_offers("Encodes", "HasSites")),
+    _check(check_posteriors, when=_offers("Diffuses")),
+    _check(check_noise, when=_offers("Diffuses")),
     _check(check_pictures, when=_offers("Samples")),
     _check(check_sampling_key, when=_offers("Samples")),
     _check(check_logits, when=_offers("Classifies")),

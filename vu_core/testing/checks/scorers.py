@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vu_core.files import torch_checkpoint
 from vu_core.interfaces import Classes, Scorer
 from vu_core.testing.cases import Check, Component, expect
 from vu_core.testing.signatures import signature_problems
@@ -130,11 +129,7 @@ def _pictures() -> torch.Tensor:
     return pictures
 
 
-def _has_weights(component: Component) -> bool:
-    return not component.spec.weights or torch_checkpoint(component.spec.weights).is_file()
-
-
-_check = partial(Check, subject="scorer", when=_has_weights)
+_check = partial(Check, subject="scorer")
 
 CHECKS = (
     _check(check_version),

@@ -37,7 +37,7 @@ LARGE_REQUEST = Request(
 )
 
 _OFFERS = {
-    "text-to-image": {"TensorSource", "HasSites", "Encodes", "Denoises", "Samples"},
+    "text-to-image": {"TensorSource", "HasSites", "Encodes", "Denoises", "Diffuses", "Samples"},
     "classifier": {"TensorSource", "Classifies"},
 }
 

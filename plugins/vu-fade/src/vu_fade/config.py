@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from vu_train.settings import DataSettings, Schedule, TrainSettings, with_default
 
 _DROPOUT_HELP = "Share of each layer's inputs that the adapter does not see while it is trained."
-_LAYERS_HELP = "Layers of the denoiser that get an adapter, by the end of their path; self- and cross-attention."
+_LAYERS = {
+    "help": "Layers of the denoiser that get an adapter, by the end of their path; self- and cross-attention.",
+    "example": ("to_k", "to_v"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,8 @@ class AdapterSettings(TrainSettings, DataSettings):
     schedule: Schedule = with_default(TrainSettings, "schedule", "cosine")
     flip: bool = with_default(DataSettings, "flip", True)
     forget_weight: float = field(
-        default=0.3, metadata={"help": "Weight of the forget loss; 0 forgets nothing.", "ge": 0.0, "symbol": "w_f"}
+        default=0.3,
+        metadata={"help": "Weight of the forget loss; 0 forgets nothing.", "ge": 0.0, "identity": 0.0, "symbol": "w_f"},
     )
     retain_weight: float = field(
         default=1.0, metadata={"help": "Weight of the retain loss.", "ge": 0.0, "symbol": "w_r"}
@@ -62,7 +66,7 @@ class FadeConfig(AdapterSettings):
         ('to_k', 'to_q', 'to_v', 'to_out.0')
     """
 
-    layers: tuple[str, ...] = field(default=("to_k", "to_q", "to_v", "to_out.0"), metadata={"help": _LAYERS_HELP})
+    layers: tuple[str, ...] = field(default=("to_k", "to_q", "to_v", "to_out.0"), metadata=_LAYERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,5 +78,5 @@ class FadePerModuleConfig(SaliencySettings):
 class FadePerWeightConfig(SaliencySettings):
     """How FADE with the most salient weights forgets."""
 
-    layers: tuple[str, ...] = field(default=("to_k", "to_q", "to_v"), metadata={"help": _LAYERS_HELP})
+    layers: tuple[str, ...] = field(default=("to_k", "to_q", "to_v"), metadata=_LAYERS)
     dropout: float = field(default=0.1, metadata={"help": _DROPOUT_HELP, "ge": 0.0, "lt": 1.0})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from vu_train.pictures import load_pictures
 from vu_train.store import TensorStore
 from vu_train.texts import TextStates, encode_texts
 
-from vu_core import ConfigError, Data, Edit, Request, RequestError, RunContext
+from vu_core import ConfigError, Data, Edit, Request, RunContext
 from vu_core.edits import tensor_sha256
 from vu_core.types import FORGET, RETAIN
 from vu_fade.config import AdapterSettings, SaliencySettings
@@ -67,8 +67,6 @@ class Choice:
 class Fade:
     """FADE with an adapter of the layers that the options name (arXiv:2602.07058); see `vu_fade.losses`."""
 
-    name = "fade"
-
     def unlearn(self, model: Any, request: Request, data: Data, config: Any, ctx: RunContext) -> Edit:
         """Return the edit that makes ``model`` answer forgotten captions as it answers their overwriting captions.
 
@@ -93,13 +91,13 @@ class Fade:
         with adapters.attached():
             training = train(task, config, ctx, weights=weights, key=_training_key(prepared, choice, config))
         info = {
-            **_info(request, prepared, config),
+            **_info(prepared),
             "adapted_layers": len(choice.paths),
             **choice.info,
             "steps_done": training.steps,
             "stopped": training.stopped,
         }
-        return adapters.as_edit(model, prepared.component, base=dict(model.encoders()), unlearner=self.name, info=info)
+        return adapters.as_edit(model, prepared.component, base=model.encoders(), info=info)
 
     def choose(self, prepared: Prepared, config: Any, ctx: RunContext) -> Choice:
         """Return where the adapter goes."""
@@ -109,8 +107,6 @@ class Fade:
 class FadePerModule(Fade):
     """FADE with an adapter of the most salient layers: mean of S over a layer's weight, the highest first."""
 
-    name = "fade-per-module"
-
     def choose(self, prepared: Prepared, config: Any, ctx: RunContext) -> Choice:
         """Return the ``fraction`` of all linear and convolution layers with the highest mean saliency."""
         names = [f"{path}.weight" for path in matrix_layers(prepared.denoiser)]
@@ -119,7 +115,7 @@ class FadePerModule(Fade):
             scores = _measured(matrix_saliency, prepared, config, ctx)
             return {"scores": torch.tensor([scores[name] for name in names])}
 
-        key = _saliency_key(self.name, prepared, config)
+        key = _saliency_key("matrices", prepared, config)
         scores = TensorStore(ctx).get("saliency", key, compute)["scores"].tolist()
         chosen = most_salient(dict(zip(names, scores, strict=True)), config.fraction)
         return Choice(
@@ -130,8 +126,6 @@ class FadePerModule(Fade):
 
 class FadePerWeight(Fade):
     """FADE with an adapter of ``layers`` masked to the most salient weights, ranked among those of all layers."""
-
-    name = "fade-per-weight"
 
     def choose(self, prepared: Prepared, config: Any, ctx: RunContext) -> Choice:
         """Return the layers with any weight among the most salient ``fraction`` of all, and which weights these are.
@@ -146,7 +140,7 @@ class FadePerWeight(Fade):
             kept = {path: masks[f"{path}.weight"] for path in paths}
             return {"threshold": torch.tensor(threshold), **{path: mask.cpu() for path, mask in kept.items()}}
 
-        key = {**_saliency_key(self.name, prepared, config), "fraction": config.fraction, "layers": paths}
+        key = {**_saliency_key("weights", prepared, config), "fraction": config.fraction, "layers": paths}
         found = dict(TensorStore(ctx).get("saliency", key, compute))
         threshold = found.pop("threshold").item()
         masks = {path: found[path] for path in paths if found[path].any()}
@@ -166,8 +160,6 @@ class FadePerWeight(Fade):
 
 def _prepare(model: Any, request: Request, data: Data, config: AdapterSettings, ctx: RunContext) -> Prepared:
     pictures = load_pictures(model, request, data, config, ctx)
-    if not pictures[RETAIN]:
-        raise RequestError("there is no picture to retain", hint="Add some, or name concepts with --retain.")
     overwriting = overwriting_captions(pictures[FORGET], request, data)
     captions = [example.caption for examples in pictures.values() for example in examples]
     texts = encode_texts(model, [*captions, *overwriting.values()], ctx)
@@ -197,11 +189,11 @@ def _measured(
         return measure({name: prepared.denoiser.get_parameter(name) for name in names}, losses)
 
 
-def _saliency_key(variant: str, prepared: Prepared, config: SaliencySettings) -> dict[str, Any]:
+def _saliency_key(of: str, prepared: Prepared, config: SaliencySettings) -> dict[str, Any]:
     """Return, as JSON values, all that decides the saliency."""
     model = prepared.model
     return {
-        "variant": variant,
+        "of": of,
         "model": model.fingerprint(),
         "dtype": model.dtype,
         "device": model.device,
@@ -222,13 +214,10 @@ def _training_key(prepared: Prepared, choice: Choice, config: AdapterSettings) -
     }
 
 
-def _info(request: Request, prepared: Prepared, config: AdapterSettings) -> dict[str, Any]:
-    options = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
+def _info(prepared: Prepared) -> dict[str, Any]:
     stream = prepared.streams[FORGET]
     captions = {example.caption: prepared.overwriting[example.id] for example in stream.examples}
     return {
-        "forget": [concept.name for concept in request.forget],
-        "options": options,
         "overwriting": [list(pair) for pair in sorted(captions.items())],
         "pictures": {name: len(stream) for name, stream in prepared.streams.items()},
     }

@@ -19,7 +19,10 @@ class NegationSettings(TrainSettings, DataSettings):
     )
     layers: tuple[str, ...] = field(
         default=("to_k", "to_q", "to_v", "to_out.0"),
-        metadata={"help": "Layers of the denoiser that get an adapter, by the end of their path."},
+        metadata={
+            "help": "Layers of the denoiser that get an adapter, by the end of their path.",
+            "example": ("to_k", "to_v"),
+        },
     )
     dropout: float = field(
         default=0.0,
@@ -31,7 +34,12 @@ class NegationSettings(TrainSettings, DataSettings):
     )
     strength: float = field(
         default=1.0,
-        metadata={"help": "How much of what was learned is subtracted; 0 changes nothing.", "ge": 0.0, "symbol": "μ"},
+        metadata={
+            "help": "How much of what was learned is subtracted; 0 changes nothing.",
+            "ge": 0.0,
+            "identity": 0.0,
+            "symbol": "μ",
+        },
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -66,7 +65,7 @@ class LoraNegation:
         """
         weights = {FORGET: config.forget_weight, RETAIN: config.retain_weight}
         used = {name: weight for name, weight in weights.items() if weight}
-        return _negated("lora-negation", model, request, data, config, ctx, used, used)
+        return _negated(model, request, data, config, ctx, used, used)
 
 
 class Munba:
@@ -80,11 +79,10 @@ class Munba:
             ConfigError: ``layers`` match nothing.
             ComputeError: A loss or a gradient is not finite.
         """
-        return _negated("munba", model, request, data, config, ctx, (FORGET, RETAIN), nash_weights)
+        return _negated(model, request, data, config, ctx, (FORGET, RETAIN), nash_weights)
 
 
 def _negated(
-    name: str,
     model: Any,
     request: Request,
     data: Data,
@@ -94,8 +92,7 @@ def _negated(
     weights: Weights,
 ) -> Edit:
     """Return ``-strength`` times what an adapter learns of the sets in ``learned``, their gradients weighted."""
-    found = load_pictures(model, request, data, config, ctx)
-    pictures = {part: found[part] for part in (FORGET, RETAIN) if part in learned}
+    pictures = load_pictures(model, request, data, config, ctx, sets=learned)
     texts = encode_texts(model, [example.caption for examples in pictures.values() for example in examples], ctx)
     streams = latent_streams(model, pictures, config, ctx)
     component = model.sites()[0].component
@@ -112,13 +109,9 @@ def _negated(
     key = {"model": model.fingerprint(), "adapter": [config.alpha / config.rank, config.dropout]}
     with adapters.attached():
         training = train(Denoising(model, adapters, streams, texts), config, ctx, weights=weights, key=key)
-    options = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
     info = {
-        "forget": [concept.name for concept in request.forget],
-        "options": options,
         "pictures": {part: len(stream) for part, stream in streams.items()},
         "steps_done": training.steps,
         "stopped": training.stopped,
     }
-    base = dict(model.encoders())
-    return adapters.as_edit(model, component, strength=-config.strength, base=base, unlearner=name, info=info)
+    return adapters.as_edit(model, component, strength=-config.strength, base=model.encoders(), info=info)

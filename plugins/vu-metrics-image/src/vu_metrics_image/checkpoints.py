@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vu_core import PluginError
+from vu_core import DataError, PluginError
 from vu_core.files import sha256_of_file, torch_checkpoint
 
 _HASH = re.compile(r"-([0-9a-f]{8})\.[a-z]+$")
@@ -21,13 +21,14 @@ def read_weights(name: str, source: str, file: Path | None = None) -> tuple[dict
         file: Read this one instead, whatever its name and sha256.
 
     Raises:
-        PluginError: The file is missing, is another one, or holds more than tensors.
+        DataError: The file is missing.
+        PluginError: It is another one, or holds more than tensors.
     """
     import torch
 
     path = file or torch_checkpoint(name)
     if not path.is_file():
-        raise PluginError(f"the weights '{path}' are missing", hint=f"Download {source}, and put it there.")
+        raise DataError(f"the weights '{path}' are missing", hint=f"Download {source}, and put it there.")
     sha256 = sha256_of_file(path)
     digits = _HASH.search(name)
     if file is None and digits and not sha256.startswith(digits[1]):

@@ -220,7 +220,8 @@ class InceptionFeatures:
         file: Weights, instead of the published file.
 
     Raises:
-        PluginError: The weights are missing or of another network.
+        DataError: The weights are not on this machine.
+        PluginError: They are another network's.
     """
 
     def __init__(self, script: str, *, device: str = "cpu", file: Path | None = None) -> None:

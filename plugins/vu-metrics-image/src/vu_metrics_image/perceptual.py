@@ -69,7 +69,8 @@ class LpipsFeatures:
         file: Weights of the backbone, instead of the published file.
 
     Raises:
-        PluginError: The weights are missing or of another network.
+        DataError: The weights are not on this machine.
+        PluginError: They are another network's.
     """
 
     def __init__(self, network: str, *, device: str = "cpu", file: Path | None = None) -> None:

@@ -204,7 +204,6 @@ _inception = partial(
     reference="arXiv:1706.08500",
     outputs="features",
     role="features",
-    weights="weights-inception-2015-12-05-6726825d.pth",
 )
 
 SCORERS = (
@@ -215,7 +214,6 @@ SCORERS = (
         reference="arXiv:1801.03924",
         outputs="features",
         role="lpips",
-        weights="alexnet-owt-7be5be79.pth",
     ),
     ScorerSpec(
         name="lpips-vgg",
@@ -224,7 +222,6 @@ SCORERS = (
         reference="arXiv:1801.03924",
         outputs="features",
         role="lpips",
-        weights="vgg16-397923af.pth",
     ),
     _inception(
         name="inception-v3-torch-fidelity",

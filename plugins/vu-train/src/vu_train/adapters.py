@@ -146,7 +146,15 @@ class Adapters:
         finally:
             self.strength = before
 
-    def as_edit(self, model: Any, component: str, *, strength: float = 1.0, **fields: Any) -> Edit:
+    def as_edit(
+        self,
+        model: Any,
+        component: str,
+        *,
+        strength: float = 1.0,
+        base: Mapping[str, str] | None = None,
+        info: Mapping[str, Any] | None = None,
+    ) -> Edit:
         """Return the change as an edit, ``alpha / rank`` and ``strength`` baked in.
 
         Without masks it is low-rank. With masks it is dense: the whole weights of the layers that changed, in float32;
@@ -156,15 +164,16 @@ class Adapters:
             model: Its stored tensors are what the edit is made for; offers `TensorSource`.
             component: The component that ``module`` is: ``"unet"``.
             strength: 1 as trained, -1 negated.
-            fields: Other fields of `Edit`.
+            base: sha256 of what else was read of the model, by name.
+            info: JSON values for people and records.
         """
         names = {path: f"{component}.{path}.weight" for path in self._paths}
         stored = {path: model.tensor(component, f"{path}.weight") for path in self._paths}
-        base = {**fields.pop("base", {}), **{names[path]: tensor_sha256(stored[path]) for path in self._paths}}
+        read = {**(base or {}), **{names[path]: tensor_sha256(stored[path]) for path in self._paths}}
         factor = strength * self._scale
         if all(low.mask is None for _, low in self._items()):
             factors = {names[path]: (low.a.cpu(), low.b.cpu() * factor) for path, low in self._items()}
-            return Edit.lora(factors, base=base, **fields)
+            return Edit.lora(factors, base=read, info=info or {})
         with torch.no_grad():
             # Outside the mask the change is zero, and adding zero leaves a weight as it is.
             changed = {
@@ -172,7 +181,7 @@ class Adapters:
                 for path, low in self._items()
                 if low.b.any()
             }
-        return Edit.dense(changed, base=base, **fields)
+        return Edit.dense(changed, base=read, info=info or {})
 
     def _add_change(self, low: _LowRank, layer: _Layer, inputs: tuple[Any, ...], output: torch.Tensor) -> Any:
         if self.strength == 0.0:

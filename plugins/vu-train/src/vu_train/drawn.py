@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from vu_core import Concept, Data, Request, Sample
+from vu_core import Concept, Data, Sample
 from vu_core.cache import ImageCache
 from vu_core.context import RunContext
 from vu_core.interfaces import Picture
@@ -23,26 +24,22 @@ _EACH = 16
 
 
 def draw_pictures(
-    model: Any, request: Request, data: Data, settings: DataSettings, ctx: RunContext, size: tuple[int, int]
+    model: Any, concepts: Sequence[Concept], data: Data, settings: DataSettings, ctx: RunContext, size: tuple[int, int]
 ) -> list[Picture]:
-    """Return pictures that the model draws of every concept to forget and to retain.
+    """Return pictures that the model draws of every concept.
 
     Prompts are the template of the settings, else the dataset's, else the concept's text. The pictures are
     kept in the run's folder and in the cache of pictures.
 
     Args:
         model: Offers `Samples`.
-        request: What to forget.
-        data: What to retain, and prompts.
+        concepts: What they show.
+        data: Its dataset has prompts.
         settings: How many pictures, and the template.
-        ctx: Seed, folder, progress, warnings.
+        ctx: Seed, folder, progress.
         size: Height and width in pixels.
     """
-    if not data.retain:
-        ctx.warnings.append("the model draws pictures to forget only: no concept to retain is known")
-    samples = [
-        sample for concept in (*request.forget, *data.retain) for sample in _samples(concept, data, settings, ctx)
-    ]
+    samples = [sample for concept in concepts for sample in _samples(concept, data, settings, ctx)]
     folder = Folder(ctx.out_dir / FOLDER / _FOLDER)
     sampler = replace(model.default_settings(), height=size[0], width=size[1])
     with Processes(ctx.device).first_goes_first():

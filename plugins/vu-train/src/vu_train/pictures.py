@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,13 @@ class Example:
 
 
 def load_pictures(
-    model: Any, request: Request, data: Data, settings: DataSettings, ctx: RunContext
+    model: Any,
+    request: Request,
+    data: Data,
+    settings: DataSettings,
+    ctx: RunContext,
+    *,
+    sets: Collection[str] = (FORGET, RETAIN),
 ) -> dict[str, tuple[Example, ...]]:
     """Return the pictures to forget and to retain, under ``"forget"`` and ``"retain"``; all can be read.
 
@@ -70,37 +76,48 @@ def load_pictures(
         data: What may be used; its dataset may offer `HasPictures`.
         settings: Where pictures come from and what to do with unfit ones.
         ctx: For folder, progress and warnings: what was left out or cropped is counted there.
+        sets: Which of the two are wanted.
 
     Raises:
-        RequestError: No picture shows what is to be forgotten.
+        RequestError: A wanted set has no picture.
         RunError: The source does not exist, or a picture has no caption, cannot be read or has an odd
             size where that is refused.
     """
     side = settings.resolution
     size = (side, side) if side else model.picture_size
-    found = _find(model, request, data, settings, ctx, size)
+    found = _find(model, request, data, settings, ctx, size, sets)
     groups: dict[tuple[str, str], list[Example]] = {}
     for one in found:
         role, concept = _role(one, request, data)
-        if role:
+        if role is not None and role in sets:
             caption = _caption(one.picture, concept, settings.caption)
             example = Example(picture=one.picture, caption=caption, overwrite=one.overwrite, size=size)
             groups.setdefault((role, _subject(one.picture, concept)), []).append(example)
-    if not any(role == FORGET for role, _ in groups):
-        wanted = ", ".join(f"'{concept.name}'" for concept in request.forget)
-        raise RequestError(f"none of the {len(found)} pictures shows {wanted}", hint=_what_there_is(found))
-    sets: dict[str, list[Example]] = {FORGET: [], RETAIN: []}
+    chosen: dict[str, list[Example]] = {role: [] for role in (FORGET, RETAIN) if role in sets}
     for (role, subject), examples in groups.items():
-        sets[role] += _some(examples, settings.pictures_each, seed_of(ctx.seed, "choose", role, subject))
-    usable = _usable([example for examples in sets.values() for example in examples], settings, ctx)
-    kept = {role: tuple(example for example in examples if example.id in usable) for role, examples in sets.items()}
-    if not kept[FORGET]:
-        raise RequestError("no picture to forget is left after those that had to be left out")
+        chosen[role] += _some(examples, settings.pictures_each, seed_of(ctx.seed, "choose", role, subject))
+    wanted = {FORGET: request.forget, RETAIN: data.retain}
+    for role, examples in chosen.items():
+        if not examples:
+            raise RequestError(
+                f"none of the {len(found)} pictures shows {_any_of(wanted[role])}", hint=_what_there_is(found)
+            )
+    usable = _usable([example for examples in chosen.values() for example in examples], settings, ctx)
+    kept = {role: tuple(one for one in examples if one.id in usable) for role, examples in chosen.items()}
+    emptied = next((role for role in kept if not kept[role]), None)
+    if emptied:
+        raise RequestError(f"no picture to {emptied} is left after those that had to be left out")
     return kept
 
 
 def _find(
-    model: Any, request: Request, data: Data, settings: DataSettings, ctx: RunContext, size: tuple[int, int]
+    model: Any,
+    request: Request,
+    data: Data,
+    settings: DataSettings,
+    ctx: RunContext,
+    size: tuple[int, int],
+    sets: Collection[str],
 ) -> list[Found]:
     source = settings.pictures
     dataset: object = data.dataset
@@ -113,7 +130,13 @@ def _find(
             "pictures=dataset was asked for, but this run's dataset has no pictures",
             hint="Use pictures=model, or name a folder.",
         )
-    return [Found(picture=picture) for picture in draw_pictures(model, request, data, settings, ctx, size)]
+    if RETAIN in sets and not data.retain:
+        raise RequestError(
+            "the model is to draw the pictures to learn from, but no concept to retain is known",
+            hint="Name some with --retain.",
+        )
+    concepts = [*request.forget, *(data.retain if RETAIN in sets else ())]
+    return [Found(picture=picture) for picture in draw_pictures(model, concepts, data, settings, ctx, size)]
 
 
 def _role(found: Found, request: Request, data: Data) -> tuple[str | None, Concept | None]:
@@ -199,6 +222,10 @@ def _refuse_or_count(
         raise RunError(sentence, hint=f"Mend or remove them, or leave them out with -o {option}=skip.")
     done = "they were scaled and cropped" if action == "crop" else "they were left out"
     ctx.warnings.append(f"{sentence}; {done}")
+
+
+def _any_of(concepts: Sequence[Concept]) -> str:
+    return " or ".join(f"'{concept.name}'" for concept in concepts) or "anything else"
 
 
 def _what_there_is(found: Sequence[Found]) -> str:

@@ -15,7 +15,10 @@ class TrainSettings:
     What a step computes depends neither on ``accumulation`` nor on the number of processes.
     """
 
-    steps: int = field(default=500, metadata={"help": "optimiser steps; the schedule ends with the last", "ge": 0})
+    steps: int = field(
+        default=500,
+        metadata={"help": "optimiser steps; the schedule ends with the last", "ge": 0, "identity": 0, "example": 2},
+    )
     learning_rate: float = field(default=1e-4, metadata={"help": "highest learning rate", "gt": 0})
     schedule: Schedule = field(default="constant", metadata={"help": "its course, as diffusers names it"})
     warmup_steps: int = field(default=0, metadata={"help": "steps in which the rate rises from 0", "ge": 0})

@@ -1,0 +1,158 @@
+"""FADE on the trained model: what the README's command forgets, replaces and keeps, and that a killed run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.embedded
+pytest.importorskip("vu_emoji", reason="vu-emoji is not installed")
+pytest.importorskip("vu_fade", reason="vu-fade is not installed")
+
+
+@pytest.fixture(scope="module")
+def record(fade_run):
+    found = json.loads((fade_run / "record.json").read_text())
+    assert found["status"] == "finished" and not found["errors"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def results(record):
+    return {(r["metric"], r["group"]): r for r in record["results"]}
+
+
+def test_fade_forgets_cats_and_draws_dogs_in_their_place(results):
+    for metric in ("ua", "ua_recognised", "replaced"):
+        found = results[metric, "forget"]
+        assert found["n"] == 6
+        assert found["before"] <= 34 and found["after"] >= 83, found
+
+
+def test_fade_keeps_the_other_objects_and_the_styles(results):
+    for metric in ("ira", "cra"):
+        kept = results[metric, "retain"]
+        assert kept["n"] == 174
+        assert kept["change"] > -10, kept
+    assert results["unrecognised", "retain"]["after"] < 5
+
+
+def test_the_record_says_what_was_trained_on_and_how_far(record):
+    info = record["edit"]["info"]
+    assert (info["preset"], info["steps_done"], info["stopped"]) == ("default", info["config"]["steps"], "")
+    assert all("cat" in old and "dog" in new and "cat" not in new for old, new in info["overwriting"])
+    assert info["pictures"]["forget"] == info["config"]["pictures_each"]
+    assert record["edit"]["kind"] == "lora" and record["edit"]["rank"] == info["config"]["rank"]
+
+
+def test_the_losses_are_logged_and_the_forget_loss_falls(fade_run):
+    events = steps_of(fade_run)
+    losses = [event["loss/forget"] for event in events]
+    assert [event["step"] for event in events] == list(range(10, 201, 10))
+    assert losses[-1] < 0.2 * losses[0]
+
+
+# Where a kill lands is drawn from this seed, which is in the test's name. VU_KILLS=20 tries more of them.
+KILLS, SEED = int(os.environ.get("VU_KILLS", "2")), int(os.environ.get("VU_KILL_SEED", "4127"))
+STEPS = 6
+PROTOCOL = """
+name = "few@1"
+dataset = "emoji"
+templates = ["a {object} image in {style} style"]
+articles = true
+seeds = [0]
+[grid]
+object = ["cat", "dog", "house"]
+style = ["noto", "flat"]
+[sampler]
+steps = 4
+guidance_scale = 3.0
+micro_batch = 2
+[scorers]
+object = "emoji-object"
+style = "emoji-style"
+[metrics]
+ua = {}
+"""
+
+
+def cache_of(folder: Path) -> Path:
+    return folder.parent / f"cache-of-{folder.name}"
+
+
+def start(folder: Path, protocol: Path) -> subprocess.Popen[bytes]:
+    """Begin a short run in ``folder``, or continue it; it logs and keeps every step, and has a cache of its own."""
+    options = {"max_steps": STEPS, "checkpoint_every": 1, "log_every": 1, "pictures_each": 1}
+    asked = ["fade", "--forget", "cat", "--replace-with", "dog", "--protocol", str(protocol)]
+    asked += [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
+    command = [sys.executable, "-m", "vu_core", "run", *asked, "--out", str(folder), "--resume"]
+    environment = {**os.environ, "VU_CACHE_DIR": str(cache_of(folder))}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def steps_of(folder: Path) -> list[dict]:
+    file = folder / "events.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+
+
+def finished_work(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return what was computed and is kept: latents, texts, checkpoints, edit and pictures, and when it was written."""
+    found = [*folder.glob("training/*.safetensors"), *folder.glob("edit.safetensors"), *cache_of(folder).rglob("*.png")]
+    written = {}
+    for path in found:
+        with suppress(FileNotFoundError):  # An old checkpoint that has just been removed.
+            written[str(path)] = (path.stat().st_mtime_ns, path.stat().st_ino)
+    return written
+
+
+def newest_checkpoint(folder: Path) -> int:
+    return max((int(path.stem.split("-")[1]) for path in folder.glob("training/step-*.safetensors")), default=0)
+
+
+def kill_when(process: subprocess.Popen[bytes], folder: Path, amount: int, delay: float) -> None:
+    """Kill the run ``delay`` seconds after ``amount`` things are done, wherever it then is."""
+    while process.poll() is None and len(finished_work(folder)) + len(steps_of(folder)) < amount:
+        time.sleep(0.002)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+@pytest.mark.parametrize("seed", [SEED])
+def test_a_killed_run_ends_with_the_same_edit_and_does_nothing_twice(seed, tmp_path):
+    (tmp_path / "few.toml").write_text(PROTOCOL)
+    whole, folder = tmp_path / "whole", tmp_path / "killed"
+    for path in (whole, folder):
+        path.mkdir()
+    assert start(whole, tmp_path / "few.toml").wait() == 0
+    total = len(finished_work(whole)) + len(steps_of(whole))
+    moments = random.Random(seed)
+    for amount in [*sorted(moments.choices(range(total), k=KILLS)), None]:
+        kept, checkpoint, logged = finished_work(folder), newest_checkpoint(folder), len(steps_of(folder))
+        process = start(folder, tmp_path / "few.toml")
+        if amount is None:
+            assert process.wait() == 0
+        else:
+            kill_when(process, folder, amount, moments.uniform(0, 0.5))
+        now = finished_work(folder)
+        assert {name for name, written in kept.items() if now.get(name, written) != written} == set(), "written twice"
+        taken = [event["step"] for event in steps_of(folder)[logged:]]
+        assert taken == list(range(checkpoint + 1, checkpoint + 1 + len(taken))), "continues after the checkpoint"
+    records = [json.loads((path / "record.json").read_text()) for path in (whole, folder)]
+    assert records[0]["edit"]["sha256"] == records[1]["edit"]["sha256"]
+    assert records[0]["results"] == records[1]["results"]
+    steps = [event["step"] for event in steps_of(folder)]
+    assert sorted(set(steps)) == list(range(1, STEPS + 1))
+    # A step whose line is written but whose checkpoint is not is the only work that a kill can waste.
+    assert len(steps) - STEPS <= KILLS
+    assert len(list(cache_of(folder).rglob("*.png"))) == len(list(cache_of(whole).rglob("*.png"))) == 12

@@ -1,0 +1,58 @@
+"""Edits made one after another, and what each was asked to forget."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vu_core.edits import Edit, read_edit
+from vu_core.errors import EditError
+from vu_core.runspec import RUN_FILE, read_run_file
+from vu_core.types import Concept, Request
+
+
+def edits_of(path: str | os.PathLike[str]) -> tuple[Edit, ...]:
+    """Return the edit in a file or a run's folder, behind those it was made after, in their order.
+
+    Raises:
+        EditError: There is none, it is damaged, or one that it was made after is not what it was.
+        ConfigError: A run's folder that it names is not there.
+    """
+    path = Path(path)
+    edit = read_edit(path)
+    run_file = path / RUN_FILE
+    before = read_run_file(run_file).after if run_file.is_file() else ""
+    earlier = edits_of(before) if before else ()
+    if run_file.is_file() and [other.identity() for other in earlier] != list(edit.after):
+        raise EditError(
+            f"the edit in '{path}' was made after another edit than the one that is in '{before}' now",
+            hint="Make it again, or put the earlier run back.",
+        )
+    return (*earlier, edit)
+
+
+def request_of(edit: Edit) -> Request:
+    """Return what ``edit`` was asked to do.
+
+    Raises:
+        EditError: It does not say so, as when it was not made by vu or is the sum of several edits.
+
+    Example:
+        >>> cat = {"name": "cat", "kind": "object", "text": "cat"}
+        >>> edit = Edit.lora({}, info={"request": {"forget": [cat], "retain": [], "replace_with": []}})
+        >>> request_of(edit).forget[0].name
+        'cat'
+    """
+    request = edit.info.get("request")
+    if request is None:
+        raise EditError("the edit does not say what it was asked to forget", hint="Say it, as in forget='cat'.")
+    return Request(**{key: tuple(Concept(**concept) for concept in concepts) for key, concepts in request.items()})
+
+
+def forgotten_by(edits: tuple[Edit, ...]) -> tuple[Concept, ...]:
+    """Return what ``edits`` were asked to forget, each once, in their order.
+
+    Raises:
+        EditError: One does not say so.
+    """
+    return tuple(dict.fromkeys(concept for edit in edits for concept in request_of(edit).forget))

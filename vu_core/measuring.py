@@ -1,0 +1,212 @@
+"""Measuring a model as it is, or before and after edits: draw, judge, compute, record.
+
+A run measures what it made through here, and so do ``vu eval`` and ``vu_core.evaluate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from vu_core.chains import forgotten_by, request_of
+from vu_core.comparison import AFTER, BEFORE, Comparison, Judges
+from vu_core.concepts import find_concepts, qualified
+from vu_core.context import RunContext
+from vu_core.datasets import open_dataset
+from vu_core.errors import ConfigError, RunError
+from vu_core.models import plan_of
+from vu_core.planning import find_dataset, plan_evaluation
+from vu_core.records import RECORD_FILE, Record, environment
+from vu_core.report import write_contact_sheet
+from vu_core.runspec import RUN_FILE
+from vu_core.stages import Stages, Surface
+from vu_core.types import Concept, Request
+from vu_core.verdicts import VERDICTS_FILE, Verdicts
+
+if TYPE_CHECKING:
+    from vu_core.edits import Edit
+    from vu_core.interfaces import Dataset, Model
+    from vu_core.models import ModelPlan
+    from vu_core.planning import EvaluationPlan
+    from vu_core.registry import Registry
+
+IMAGES = "images"
+
+
+def plan_measuring(
+    chosen: ModelPlan,
+    edits: Sequence[Edit],
+    registry: Registry,
+    *,
+    protocol: str = "",
+    forget: Iterable[str | Concept] = (),
+    dataset: str = "",
+    data: Mapping[str, Any] = MappingProxyType({}),
+    metrics: Sequence[str] = (),
+    download: bool = False,
+) -> EvaluationPlan:
+    """Return how a model will be measured, before and after ``edits`` or as it is.
+
+    Args:
+        chosen: The model.
+        edits: In effect after; empty to measure the model as it is.
+        registry: The installed components.
+        protocol: Name, or path of a TOML file; empty for the model's own.
+        forget: What is counted as forgotten; empty for what the edits say they were asked to forget.
+        dataset: Where the protocol's concepts come from; empty for the model's own.
+        data: The dataset's options by name.
+        metrics: Names; empty for the protocol's own.
+        download: Whether data and lists of prompts may be fetched over the network.
+
+    Raises:
+        VuError: Something is unknown or does not fit together.
+    """
+    chosen.check_capability("Samples")
+    protocol = protocol or chosen.spec.protocol
+    if not protocol:
+        raise ConfigError(f"model '{chosen.name}' names no protocol, and none was given", hint="Name one.")
+    entry = find_dataset(dataset, chosen, registry)
+    source = open_dataset(entry, data, download=download)
+    request = _request(tuple(forget), edits, source)
+    return plan_evaluation(protocol, request, source, registry, metrics, download=download)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse to measure into a folder that holds anything but an earlier measurement.
+
+    Raises:
+        RunError: It does, or it is a file.
+    """
+    if folder.is_file():
+        raise RunError(f"'{folder}' is a file", hint="Choose another folder with --out.")
+    measured = (folder / RECORD_FILE).is_file() and not (folder / RUN_FILE).is_file()
+    if folder.is_dir() and any(folder.iterdir()) and not measured:
+        raise RunError(f"the folder '{folder}' holds something else", hint="Choose another one with --out.")
+
+
+def measure_model(
+    plan: EvaluationPlan,
+    model: Model,
+    edits: Sequence[Edit],
+    folder: Path,
+    surface: Surface | None = None,
+    *,
+    contact_sheet: bool = True,
+) -> Record:
+    """Measure ``model`` before and after ``edits``, or as it is when there are none, and return the record.
+
+    ``folder`` gets pictures, contact sheet, verdicts and ``record.json``.
+
+    Args:
+        plan: What is drawn, who judges it, what is computed.
+        model: Offers `Samples`.
+        edits: In effect together after; their order is recorded.
+        folder: Where everything is written.
+        surface: Shows how far it is.
+        contact_sheet: Whether one is drawn.
+
+    Raises:
+        VuError: The model, an edit or the disk failed; the record says where.
+        KeyboardInterrupt: The user stopped it; pictures drawn so far are in the cache.
+    """
+    surface = surface or Surface()
+    record = _first_record(plan, model, folder)
+    stages = Stages(record=record, device=model.device, surface=surface)
+    ctx = RunContext(
+        out_dir=folder,
+        device=model.device,
+        dtype=model.dtype,
+        warnings=record.warnings,
+        track=surface.track,
+    )
+    comparison = Comparison(plan=plan, model=model, root=folder / IMAGES, ctx=ctx)
+    with record.kept():
+        measure(comparison, edits, stages, Judges(model.device))
+        if contact_sheet:
+            with stages.stage("report"):
+                draw_contact_sheet(comparison, folder, compared=bool(edits))
+    return record
+
+
+def measure(
+    comparison: Comparison, edits: Sequence[Edit], stages: Stages, judges: Judges, earlier: Sequence[Edit] = ()
+) -> None:
+    """Draw what ``comparison`` asks for before and after ``edits`` and put all that is measured into the record.
+
+    Without edits the model is measured alone, as ``before``. What is ``earlier`` is in effect before and after.
+    """
+    record, model = stages.record, comparison.model
+    record.applied = [_facts(edit) for edit in (*earlier, *edits)]
+    with stages.stage("sample before") as detail:
+        detail.update(comparison.draw(BEFORE, earlier))
+    if edits:
+        with stages.stage("sample after") as detail:
+            detail.update(comparison.draw(AFTER, (*earlier, *edits)))
+    record.model = {**record.model, "fingerprint": model.fingerprint(), "revision": getattr(model, "revision", None)}
+    with stages.stage("evaluate"):
+        _evaluate(comparison, record, judges, compared=bool(edits))
+    comparison.cache.trim()
+
+
+def draw_contact_sheet(comparison: Comparison, folder: Path, *, compared: bool) -> None:
+    """Write the contact sheet of what was drawn into ``folder``.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    after = comparison.pictures(AFTER) if compared else None
+    write_contact_sheet(folder, comparison.plan, comparison.pictures(BEFORE), after)
+
+
+def _evaluate(comparison: Comparison, record: Record, judges: Judges, *, compared: bool) -> None:
+    scorers = judges.of(comparison.plan)
+    record.scorers = {role: {"name": scorer.name, "version": scorer.version} for role, scorer in scorers.items()}
+    verdicts = Verdicts()
+    results, errors = comparison.measure(scorers, compared=compared, watch=verdicts.watch)
+    verdicts.write(record.folder / VERDICTS_FILE)
+    record.results[:] = results
+    record.errors += errors
+
+
+def _first_record(plan: EvaluationPlan, model: Model, folder: Path) -> Record:
+    chosen = plan_of(model)
+    entries = [entry for entry in (chosen.loader, chosen.named, *plan.components) if entry is not None]
+    return Record(
+        folder=folder,
+        request={
+            "forget": [concept.name for concept in plan.request.forget],
+            "neighbours": [concept.name for concept in plan.neighbours],
+        },
+        model={"name": chosen.name, "fingerprint": None},
+        protocol=plan.protocol.facts(),
+        environment=environment(
+            device=model.device,
+            dtype=model.dtype,
+            plugins={entry.plugin: entry.version for entry in entries},
+        ),
+        warnings=plan.deviations(model=chosen.name, dtype=model.dtype),
+    )
+
+
+def _request(forget: tuple[str | Concept, ...], edits: Sequence[Edit], dataset: Dataset | None) -> Request:
+    if forget:
+        known = {qualified(concept): concept for concept in forget if isinstance(concept, Concept)}
+        names = [qualified(concept) if isinstance(concept, Concept) else concept for concept in forget]
+        return Request(forget=find_concepts(names, dataset, known))
+    if len(edits) == 1:
+        return request_of(edits[0])
+    # What replaces a concept is left out: one edit's replacement may be what another forgets.
+    return Request(forget=forgotten_by(tuple(edits)))
+
+
+def _facts(edit: Edit) -> dict[str, Any]:
+    forget = [concept.name for concept in request_of(edit).forget] if "request" in edit.info else []
+    return {
+        "sha256": edit.sha256(),
+        "kind": edit.kind,
+        "scale": edit.scale,
+        "unlearner": edit.unlearner,
+        "forget": forget,
+    }

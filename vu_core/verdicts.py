@@ -1,0 +1,99 @@
+"""What the judges saw in each picture, one line a sample: ``verdicts.jsonl`` of a run's folder.
+
+A line::
+
+    {"sample": "cat-noto-0", "cluster": "cat-noto", "attributes": {"object": "cat", "style": "noto"},
+     "before": {"object": "cat", "style": "noto", "clip": 0.41}, "after": {"object": "dog", ...}}
+
+A verdict is a class, or a number where the judge compares picture and prompt. What a judge could not say is
+left out, and so are features.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vu_core.errors import RunError
+from vu_core.files import write_text
+from vu_core.interfaces import Classes
+
+if TYPE_CHECKING:
+    from vu_core.judging import Judged
+
+VERDICTS_FILE = "verdicts.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the judges saw in the two pictures of one sample.
+
+    Attributes:
+        sample: The sample's id.
+        cluster: Samples of one prompt share it.
+        attributes: What the prompt asks to see, by kind.
+        before: Class or number by the judge's role, of the base model's picture.
+        after: The same of the edited model's picture.
+    """
+
+    sample: str
+    cluster: str
+    attributes: Mapping[str, str]
+    before: dict[str, str | float] = field(default_factory=dict)
+    after: dict[str, str | float] = field(default_factory=dict)
+
+
+class Verdicts:
+    """Collects verdicts while pictures are judged; in the order in which samples are first seen."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Verdict] = {}
+
+    def watch(self, name: str, judged: Judged) -> None:
+        """Add a batch of the pictures called ``name``: ``"before"`` or ``"after"``."""
+        scores = judged.batch.scores if judged.batch else {}
+        seen = {role: _plain(score, len(judged.samples)) for role, score in scores.items()}
+        for i, sample in enumerate(judged.samples):
+            row = self._found.setdefault(
+                sample.id,
+                Verdict(sample=sample.id, cluster=sample.cluster, attributes=dict(sample.attributes)),
+            )
+            getattr(row, name).update({role: values[i] for role, values in seen.items() if i in values})
+
+    def write(self, path: Path) -> None:
+        """Write them as JSON lines, atomically.
+
+        Raises:
+            RunError: The file cannot be written.
+        """
+        write_text(path, "".join(json.dumps(asdict(row)) + "\n" for row in self._found.values()))
+
+
+def read_verdicts(folder: Path) -> Iterator[Verdict]:
+    """Yield the verdicts of a run's folder, one a sample.
+
+    Raises:
+        RunError: There are none, or they are damaged.
+    """
+    path = folder / VERDICTS_FILE
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for line in stream:
+                yield Verdict(**json.loads(line))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"'{path}' cannot be read: {error}", hint="Run it again: 'vu run --resume --out'.") from error
+
+
+def _plain(score: Any, count: int) -> dict[int, str | float]:
+    """Return class or number by position; without those that are not finite, nothing where a judge gives neither."""
+    if isinstance(score, Classes):
+        return dict(enumerate(score.labels()))
+    # Features are not turned into lists: a batch of them may be gigabytes.
+    values = score.tolist() if getattr(score, "ndim", 0) == 1 else []
+    if len(values) != count or not all(isinstance(value, float) for value in values):
+        return {}
+    return {i: value for i, value in enumerate(values) if math.isfinite(value)}

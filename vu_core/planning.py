@@ -258,7 +258,7 @@ def plan_evaluation(
         metrics=uses,
         scorers=scorers,
         components=(*entries, *scorers.values()),
-        reference=reference_of(uses, dataset),
+        reference=reference_of(uses, _real(read, dataset, registry, download=download)),
     )
 
 
@@ -347,6 +347,13 @@ def _metric_entries(names: Sequence[str], protocol: Protocol, registry: Registry
                 f"protocol '{protocol.name}' names none"
             )
     return entries
+
+
+def _real(protocol: Protocol, dataset: Dataset, registry: Registry, *, download: bool) -> Dataset:
+    """Return where real pictures come from: with a list of prompts, the protocol's own dataset."""
+    if not (protocol.prompts and protocol.dataset):
+        return dataset
+    return open_dataset(registry.get("dataset", protocol.dataset), download=download)
 
 
 def _entry(kind: Literal["metric", "scorer"], name: str, protocol: Protocol, registry: Registry) -> Entry[Any]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from vu_core.comparison import AFTER, BEFORE
-from vu_core.evaluation import judge
 from vu_core.interfaces import Batch, Model, Scorer
+from vu_core.judging import judge
 from vu_core.measuring import IMAGES
 from vu_core.models import load
 from vu_core.planning import EvaluationPlan, Plan, plan_run

@@ -62,7 +62,7 @@ class RunError(VuError):
 
 
 class DataError(VuError):
-    """The files of a dataset or a published list of prompts are not on this machine."""
+    """The files of a dataset, published prompts or published weights are not on this machine."""
 
 
 class ComputeError(VuError):

@@ -329,18 +329,28 @@ class Batch:
         samples: What was asked for.
         images: uint8 (N, 3, H, W) RGB.
         scores: By role, what the scorer of that role returned for these images.
+        reference: What to compare with, for a metric whose spec says ``compares``. ``"before"``: the same samples
+            in the same order, drawn before unlearning, of pictures of the same size. ``"pictures"``: any number of
+            real pictures, which have nothing to do with this batch's samples, of which there may be none. Else None.
     """
 
     samples: Sequence[Sample]
     images: torch.Tensor
     scores: Mapping[str, Any]
+    reference: Batch | None = None
 
 
 class Metric(Protocol):
-    """The target of a `MetricSpec`, called with ``request=, neighbours=, config=``; used for one set of pictures."""
+    """The target of a `MetricSpec`, called with ``request=, neighbours=, config=``; used for one set of pictures.
+
+    The set is the pictures before or after unlearning; with ``compares="before"`` it is the pairs of both.
+    """
 
     def update(self, batch: Batch) -> None:
-        """Add samples; any split into batches and any order gives the same result."""
+        """Add samples, and the reference that comes with them.
+
+        Any split into batches and any order gives the same result.
+        """
 
     def exclude(self, sample: Sample, reason: str) -> None:
         """Count a sample that has no picture or no verdict; it is never a success."""

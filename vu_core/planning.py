@@ -12,8 +12,9 @@ from vu_core.concepts import find_concepts, neighbours_of, qualified
 from vu_core.config import validate
 from vu_core.datasets import FreeText, open_dataset
 from vu_core.errors import ConfigError, RequestError, UnknownNameError, did_you_mean
-from vu_core.evaluation import MetricUse, metric_use
+from vu_core.evaluation import MetricUse, metric_use, reference_of
 from vu_core.interfaces import Data, Dataset
+from vu_core.judging import RealPictures
 from vu_core.models import ModelPlan, plan_model
 from vu_core.protocols import Protocol, load_protocol, samples_of
 from vu_core.published import deviations
@@ -68,8 +69,9 @@ class EvaluationPlan:
         neighbours: The concepts most likely to be damaged.
         samples: The pictures the protocol asks for.
         metrics: The metrics with their options.
-        scorers: The judges' entries by role.
+        scorers: The entries, by role, of the judges that its metrics need.
         components: The entries of metrics and judges.
+        reference: The real pictures that metrics compare with; None when none does.
     """
 
     protocol: Protocol
@@ -80,6 +82,7 @@ class EvaluationPlan:
     metrics: tuple[MetricUse, ...]
     scorers: Mapping[str, Entry[ScorerSpec]]
     components: tuple[Entry[Any], ...]
+    reference: RealPictures | None = None
 
     def deviations(self, *, model: str, dtype: str) -> list[str]:
         """Return every difference from the procedure that was published with the protocol, a sentence each.
@@ -249,17 +252,17 @@ def plan_evaluation(
     entries = [_entry("metric", name, read, registry) for name in metrics or read.metrics]
     judges = _judges(read, scorers or {}, entries, registry)
     neighbours = neighbours_of(request, dataset)
+    uses = tuple(metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries)
     return EvaluationPlan(
         protocol=read,
         request=request,
         dataset=dataset,
         neighbours=neighbours,
         samples=_samples(read, dataset, request, download=download),
-        metrics=tuple(
-            metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries
-        ),
+        metrics=uses,
         scorers=judges,
         components=(*entries, *judges.values()),
+        reference=reference_of(uses, _real(read, dataset, registry, download=download)),
     )
 
 
@@ -362,6 +365,13 @@ def _judges(
         for role, name in names.items()
         if role in needed or role in chosen
     }
+
+
+def _real(protocol: Protocol, dataset: Dataset, registry: Registry, *, download: bool) -> Dataset:
+    """Return where real pictures come from: with a list of prompts, the protocol's own dataset."""
+    if not (protocol.prompts and protocol.dataset):
+        return dataset
+    return open_dataset(registry.get("dataset", protocol.dataset), download=download)
 
 
 def _entry(kind: Literal["metric", "scorer"], name: str, protocol: Protocol, registry: Registry) -> Entry[Any]:

@@ -206,7 +206,7 @@ def run_once(folder: Path) -> dict:
     from vu_uce.unlearner import Uce
 
     from vu_core.context import RunContext
-    from vu_core.edits import write_edit
+    from vu_core.editfiles import write_edit
     from vu_core.interfaces import Data
     from vu_core.types import Concept, Request
 

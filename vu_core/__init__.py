@@ -33,7 +33,8 @@ from vu_core.specs import (
 if TYPE_CHECKING:
     from vu_core.api import Evaluation, apply, evaluate, load_model, unlearn
     from vu_core.context import RunContext
-    from vu_core.edits import Edit, read_edit, write_edit
+    from vu_core.editfiles import read_edit, write_edit
+    from vu_core.edits import Edit
     from vu_core.interfaces import Batch, Classes, Data, Encoding
     from vu_core.types import Concept, Interval, Measurement, Request, Result, Sample, SamplerSettings, Site
 
@@ -47,8 +48,8 @@ _LAZY = {
     "unlearn": "vu_core.api",
     "RunContext": "vu_core.context",
     "Edit": "vu_core.edits",
-    "read_edit": "vu_core.edits",
-    "write_edit": "vu_core.edits",
+    "read_edit": "vu_core.editfiles",
+    "write_edit": "vu_core.editfiles",
     "Batch": "vu_core.interfaces",
     "Classes": "vu_core.interfaces",
     "Data": "vu_core.interfaces",

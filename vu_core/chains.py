@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vu_core.edits import Edit, read_edit
+from vu_core.editfiles import read_edit
+from vu_core.edits import Edit
 from vu_core.errors import EditError
 from vu_core.runspec import RUN_FILE, read_run_file
 from vu_core.types import Concept, Request

@@ -1,4 +1,4 @@
-"""Edits: what an unlearner returns, read, written, applied, scaled, combined and removed.
+"""Edits: what an unlearner returns, applied, scaled, combined and removed; `vu_core.editfiles` reads and writes them.
 
 An edit never touches a model on disk. Tensor names begin with the pipeline component they belong
 to, as diffusers' own LoRA files do:
@@ -13,16 +13,12 @@ to, as diffusers' own LoRA files do:
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vu_core.errors import EditError
-from vu_core.files import atomic_path, sha256_of_file
 from vu_core.numerics import torch_defaults
 
 if TYPE_CHECKING:
@@ -30,11 +26,6 @@ if TYPE_CHECKING:
 
     from vu_core.interfaces import Model
 
-EDIT_FILE = "edit.safetensors"
-LORA_FILE = "pytorch_lora_weights.safetensors"
-
-_SCHEMA = 1
-_METADATA_KEY = "vu"
 # For each `applied` block that is open: the id of its model, and the components that it changes.
 _EDITED: list[tuple[int, frozenset[str]]] = []
 _LORA_A, _LORA_B, _WEIGHT = ".lora_A.weight", ".lora_B.weight", ".weight"
@@ -127,6 +118,13 @@ class Edit:
     def scaled(self, factor: float) -> Edit:
         """Return this edit at ``factor`` times its strength."""
         return replace(self, scale=self.scale * factor)
+
+    def baked(self) -> dict[str, torch.Tensor]:
+        """Return its tensors, a low-rank edit's with the scale multiplied into B."""
+        return {
+            name: tensor * self.scale if name.endswith(_LORA_B) and self.scale != 1.0 else tensor
+            for name, tensor in self.tensors.items()
+        }
 
     def is_identity(self) -> bool:
         """Return whether applying it changes nothing, whatever the model."""
@@ -323,93 +321,11 @@ def combine(edits: Sequence[Edit]) -> Edit:
         for name, sha in edit.base.items():
             if base.setdefault(name, sha) != sha:
                 raise EditError(f"the edits were made for different base models: '{name}' differs")
-        for name, tensor in _baked(edit).items():
+        for name, tensor in edit.baked().items():
             stacked.setdefault(name, []).append(tensor)
     tensors = {name: torch.cat(parts, dim=0 if name.endswith(_LORA_A) else 1) for name, parts in stacked.items()}
     info = {"combined": [{"sha256": edit.sha256(), "scale": edit.scale, **edit.info} for edit in edits]}
     return Edit(kind="lora", tensors=tensors, base=base, unlearner="+".join(e.unlearner for e in edits), info=info)
-
-
-def write_edit(edit: Edit, path: str | os.PathLike[str]) -> str:
-    """Write ``edit`` to the file ``path`` as safetensors and return the sha256 of the file.
-
-    A low-rank edit is written with its scale baked in, under the names plain diffusers reads.
-
-    Raises:
-        RunError: The file cannot be written.
-
-    Example:
-        >>> import tempfile
-        >>> file = Path(tempfile.mkdtemp()) / "edit.safetensors"
-        >>> len(write_edit(Edit.lora({}), file))
-        64
-        >>> read_edit(file).is_identity()
-        True
-    """
-    from safetensors.torch import save_file
-
-    path = Path(path)
-    lora = edit.kind == "lora"
-    header = {
-        "schema": _SCHEMA,
-        "kind": edit.kind,
-        "scale": 1.0 if lora else edit.scale,
-        "unlearner": edit.unlearner,
-        "base": dict(edit.base),
-        "info": dict(edit.info),
-    }
-    metadata = {"format": "pt", _METADATA_KEY: json.dumps(header, sort_keys=True)}
-    with atomic_path(path) as temporary:
-        save_file(_baked(edit) if lora else dict(edit.tensors), temporary, metadata=metadata)
-    return sha256_of_file(path)
-
-
-def read_edit(path: str | os.PathLike[str]) -> Edit:
-    """Return the edit in a file, or in a run's folder.
-
-    Raises:
-        EditError: There is none, it is damaged, or it is no edit of this version.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    file = path / EDIT_FILE if path.is_dir() else path
-    if not file.is_file():
-        raise EditError(f"'{path}' holds no edit", hint=f"Give a run's folder or its {EDIT_FILE}.")
-    try:
-        with safe_open(file, framework="pt") as stream:
-            header = (stream.metadata() or {}).get(_METADATA_KEY)
-            tensors = {name: stream.get_tensor(name) for name in list(stream.keys())}
-    except (SafetensorError, OSError) as error:
-        raise EditError(
-            f"'{file}' is not a readable safetensors file: {error}", hint="It may be truncated; make it again."
-        ) from error
-    if header is None:
-        raise EditError(f"'{file}' is no edit of vu: its header has no '{_METADATA_KEY}' entry")
-    return _from_header(json.loads(header), tensors, file)
-
-
-def _from_header(header: Mapping[str, Any], tensors: dict[str, torch.Tensor], file: Path) -> Edit:
-    if header.get("schema") != _SCHEMA or header.get("kind") not in ("lora", "dense"):
-        raise EditError(
-            f"'{file}' has schema {header.get('schema')} and kind {header.get('kind')!r}",
-            hint=f"This vu reads schema {_SCHEMA}, 'lora' and 'dense': install a newer vu-core.",
-        )
-    return Edit(
-        kind=header["kind"],
-        tensors=tensors,
-        base=header["base"],
-        unlearner=header["unlearner"],
-        info=header["info"],
-        scale=header["scale"],
-    )
-
-
-def _baked(edit: Edit) -> dict[str, torch.Tensor]:
-    return {
-        name: tensor * edit.scale if name.endswith(_LORA_B) and edit.scale != 1.0 else tensor
-        for name, tensor in edit.tensors.items()
-    }
 
 
 def _owner(model: Model, parameter: str) -> tuple[torch.nn.Module, str]:

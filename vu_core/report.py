@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core.edits import LORA_FILE
+from vu_core.editfiles import LORA_FILE
 from vu_core.files import atomic_path, write_text
 from vu_core.tables import as_markdown
 from vu_core.types import Concept, Sample

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from vu_core.chains import forgotten_by
 from vu_core.comparison import Comparison, Judges
 from vu_core.context import RunContext
-from vu_core.edits import EDIT_FILE, LORA_FILE, Edit, read_edit, write_edit
+from vu_core.editfiles import EDIT_FILE, LORA_FILE, read_edit, write_edit
+from vu_core.edits import Edit
 from vu_core.errors import RunError
 from vu_core.files import atomic_path
 from vu_core.measuring import IMAGES, draw_contact_sheet, measure

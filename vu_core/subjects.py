@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vu_core.chains import edits_of
-from vu_core.edits import EDIT_FILE, read_edit
+from vu_core.editfiles import EDIT_FILE, read_edit
 from vu_core.errors import ConfigError, EditError
 from vu_core.runspec import RUN_FILE, read_run_file
 

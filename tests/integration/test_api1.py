@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vu_core import API_VERSION
-from vu_core.edits import read_edit
+from vu_core.editfiles import read_edit
 from vu_core.errors import ModelError
 
 FROZEN = Path(__file__).parents[1] / "data" / "plugins" / "api-1"

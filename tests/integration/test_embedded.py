@@ -67,7 +67,8 @@ def pictures(pipe, prompt="a cat image in noto style"):
 def test_the_run_folder_loads_in_plain_diffusers_and_draws_what_vu_draws(folder):
     from diffusers import StableDiffusionPipeline
 
-    from vu_core.edits import edited_weights, read_edit
+    from vu_core.editfiles import read_edit
+    from vu_core.edits import edited_weights
     from vu_core.models import load, plan_model
     from vu_core.registry import Registry
 
@@ -120,7 +121,7 @@ def cache(embedded_cache, monkeypatch):
 def test_the_file_in_the_readme_gives_the_commands_edit_and_numbers_and_draws_nothing_anew(
     folder, cache, tmp_path, monkeypatch, capsys
 ):
-    from vu_core.edits import read_edit
+    from vu_core.editfiles import read_edit
 
     monkeypatch.chdir(tmp_path)
     drawn = set(cache.rglob("*.png"))

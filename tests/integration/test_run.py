@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vu_core.edits import read_edit
+from vu_core.editfiles import read_edit
 from vu_core.runspec import read_run_file
 
 TOY = Path(__file__).parents[1] / "data" / "plugins" / "toy" / "vu_toy_world"

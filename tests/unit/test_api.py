@@ -44,7 +44,7 @@ def test_importing_is_light_until_something_is_used():
     code = """
 import sys
 import vu_core
-heavy = {"torch", "numpy", "pydantic", "safetensors", "rich", "vu_core.api", "vu_core.edits"} & set(sys.modules)
+heavy = {"torch", "numpy", "pydantic", "safetensors", "rich", "vu_core.api", "vu_core.edits", "vu_core.editfiles"} & set(sys.modules)
 assert not heavy, heavy
 vu_core.load_model
 heavy = {"torch", "diffusers", "transformers"} & set(sys.modules)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vu_core.edits import LORA_FILE
+from vu_core.editfiles import LORA_FILE
 from vu_core.report import CONTACT_SHEET, loading_lines
 from vu_core.tables import damage_line, names_line, rich_table
 

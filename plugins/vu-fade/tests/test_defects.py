@@ -15,7 +15,7 @@ from vu_fade.unlearner import Fade, FadePerModule
 from vu_train.adapters import Adapters
 from vu_train.pictures import Example
 
-from vu_core.edits import LORA_FILE, write_edit
+from vu_core.editfiles import LORA_FILE, write_edit
 from vu_core.errors import RequestError
 from vu_core.interfaces import Data, Picture
 from vu_core.testing.pipelines import build_pipeline

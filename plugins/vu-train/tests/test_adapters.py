@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 from vu_train.adapters import Adapters, layers_ending_in, matrix_layers
 
-from vu_core.edits import LORA_FILE, applied, read_edit, write_edit
+from vu_core.editfiles import LORA_FILE, read_edit, write_edit
+from vu_core.edits import applied
 from vu_core.errors import ConfigError, ModelError
 from vu_core.testing.pipelines import build_pipeline
 

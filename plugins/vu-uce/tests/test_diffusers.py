@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vu_core.edits import LORA_FILE, write_edit
+from vu_core.editfiles import LORA_FILE, write_edit
 from vu_core.testing.pipelines import build_pipeline
 from vu_core.types import SamplerSettings
 

@@ -7,7 +7,8 @@ import itertools
 import pytest
 import torch
 
-from vu_core.edits import read_edit, tensor_sha256, write_edit
+from vu_core.editfiles import read_edit, write_edit
+from vu_core.edits import tensor_sha256
 from vu_core.errors import EditError, ModelError
 from vu_core.testing.fake_models import FakeTextToImage
 from vu_core.types import Concept, Site

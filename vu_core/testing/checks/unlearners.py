@@ -141,7 +141,7 @@ def check_global_state(component: Component) -> None:
 
 def check_survives_file(component: Component) -> None:
     """The edit can be written and read back as it was."""
-    from vu_core.edits import read_edit, write_edit
+    from vu_core.editfiles import read_edit, write_edit
 
     edit = _unlearn(component, _model(component))
     with TemporaryDirectory() as folder:

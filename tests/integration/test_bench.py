@@ -247,7 +247,7 @@ def test_nothing_of_a_finished_run_stays_in_memory(vu, monkeypatch):
 
     def counting(self, *arguments):
         gc.collect()
-        found = [sum(isinstance(thing, cls) for thing in gc.get_objects()) for cls in (Edit, Sample)]
+        found = [sum(type(thing) is cls for thing in gc.get_objects()) for cls in (Edit, Sample)]
         alive.append(found)
         return unlearn(self, *arguments)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vu_core.errors import (
     ComputeError,
     ConfigError,
+    DataError,
     EditError,
     ModelError,
     PluginError,
@@ -70,6 +71,7 @@ __all__ = [
     "Concept",
     "ConfigError",
     "Data",
+    "DataError",
     "DatasetSpec",
     "Edit",
     "EditError",

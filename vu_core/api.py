@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vu_core.concepts import qualified
@@ -108,6 +109,7 @@ def unlearn(
     retain: Concepts = (),
     replace_with: Concepts = (),
     dataset: str = "",
+    data: Mapping[str, Any] = MappingProxyType({}),
     preset: str = "",
     seed: int = 0,
     progress: bool = True,
@@ -126,6 +128,7 @@ def unlearn(
         retain: What to keep; empty leaves the choice to the dataset.
         replace_with: What replaces it: nothing, one for all, or one for each of ``forget``.
         dataset: Where concepts come from; empty for the model's own.
+        data: The dataset's options, such as ``{"root": "path/to/its/files"}``.
         preset: The model's preset for this unlearner; empty for its ``"default"``, ``"none"`` for published values.
         seed: Seed of all randomness of the unlearner.
         progress: Whether a bar is shown while standard error is a terminal.
@@ -142,7 +145,7 @@ def unlearn(
     """
     wanted = {"forget": _several(forget), "retain": _several(retain), "replace_with": _several(replace_with)}
     named = {key: [_name(concept) for concept in concepts] for key, concepts in wanted.items()}
-    choices = {"dataset": dataset, "preset": preset, "seed": seed, "options": options}
+    choices = {"dataset": dataset, "data": dict(data), "preset": preset, "seed": seed, "options": options}
     spec = run_spec({"unlearner": unlearner, **named, **choices}, origin="vu.unlearn")
     objects = [concept for concepts in wanted.values() for concept in concepts if isinstance(concept, Concept)]
     plan = plan_unlearning(spec, plan_of(model), Registry.discover(), objects)
@@ -184,6 +187,7 @@ def evaluate(
     protocol: PathLike = "",
     forget: Concepts = (),
     dataset: str = "",
+    data: Mapping[str, Any] = MappingProxyType({}),
     metrics: str | Iterable[str] = (),
     scorers: Mapping[str, str] | None = None,
     out: PathLike | None = None,
@@ -199,6 +203,7 @@ def evaluate(
         protocol: Name, or path of a TOML file; empty for the model's own.
         forget: What is counted as forgotten; empty for what the edit says it was asked to forget.
         dataset: Where the protocol's concepts come from; empty for the model's own.
+        data: The dataset's options, such as ``{"root": "path/to/its/files"}``.
         metrics: Names of metrics; empty for the protocol's own.
         scorers: Names of judges by role, in place of the protocol's own: ``{"object": "emoji-object-b"}``.
         out: A folder that keeps pictures, contact sheet, verdicts and record; None keeps pictures in the cache only.
@@ -223,6 +228,7 @@ def evaluate(
         protocol=os.fspath(protocol),
         forget=_several(forget),
         dataset=dataset,
+        data=data,
         metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
         scorers=scorers,
     )

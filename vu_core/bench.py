@@ -21,6 +21,7 @@ from vu_core.interference import Interference, interference_of
 from vu_core.models import load
 from vu_core.planning import Plan, plan_run
 from vu_core.pooling import Row, Single, pool
+from vu_core.published import Published
 from vu_core.records import Record, environment
 from vu_core.runner import finished_record, open_folder, run
 from vu_core.stages import Surface
@@ -100,6 +101,12 @@ class BenchRecord:
     warnings: tuple[str, ...]
 
     @property
+    def published(self) -> list[Published]:
+        """The protocol's numbers to compare with, of the kinds of concepts that were forgotten."""
+        kinds = {"", *(concept.kind for concept in self.plan.concepts)}
+        return [row for row in self.plan.evaluation.protocol.published if row.kind in kinds]
+
+    @property
     def errors(self) -> list[str]:
         """A sentence for every run that failed."""
         return [f"{o.run.unlearner} {o.run.concept.name}: {o.error}" for o in self.outcomes if o.status == "failed"]
@@ -122,6 +129,7 @@ class BenchRecord:
                 "drawn": sum(outcome.drawn for outcome in now),
                 "cached": sum(outcome.cached for outcome in now),
             },
+            "published": [asdict(row) for row in self.published],
             "table": [
                 {"unlearner": row.unlearner, "kind": row.kind, "concepts": row.concepts, **asdict(row.result)}
                 for row in self.table
@@ -234,10 +242,13 @@ class _Bench:
             table=tuple(row for name in self.plan.unlearners for row in _table(name, done)),
             interference=interference,
             pictures=tuple(self._picture(name, found) for name, found in interference.items() if found.cells),
-            warnings=tuple(_warnings(done, now["versions"])),
+            warnings=(*self._deviations(), *_warnings(done, now["versions"])),
         )
         write_text(self.folder / BENCH_FILE, record.as_json())
         return record
+
+    def _deviations(self) -> list[str]:
+        return self.plan.evaluation.deviations(model=self.plan.model.name, dtype=self._dtype)
 
     def _plugins(self) -> dict[str, str]:
         """Return the versions of the plugins that take part, by distribution."""

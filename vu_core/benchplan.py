@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core.concepts import find_concept, qualified
+from vu_core.datasets import open_dataset
 from vu_core.errors import ConfigError, RequestError
 from vu_core.models import ModelPlan, plan_model
 from vu_core.planning import EvaluationPlan, Plan, find_dataset, plan_evaluation, plan_run
@@ -103,10 +104,10 @@ def plan_bench(
     common = {**(common or {}), "protocol": protocol}
     model = plan_model(common.get("model", ""), registry)
     entry = find_dataset(common.get("dataset", ""), model, registry)
-    dataset = entry.load()() if entry else None
-    evaluation = plan_evaluation(
-        protocol, Request(forget=()), dataset, registry, common.get("metrics", ()), common.get("scorers")
-    )
+    download = common.get("download", False)
+    dataset = open_dataset(entry, common.get("data", {}), download=download)
+    chosen = {"metrics": common.get("metrics", ()), "scorers": common.get("scorers")}
+    evaluation = plan_evaluation(protocol, Request(forget=()), dataset, registry, **chosen, download=download)
     concepts = _concepts(forget, evaluation)
     runs = tuple(
         BenchRun(unlearner=name, concept=concept, seed=seed, spec=_spec(name, concept, seed, chosen, common))
@@ -150,7 +151,9 @@ def _options(unlearners: Sequence[str], options: Mapping[str, Any]) -> dict[str,
 
 
 def _concepts(forget: Sequence[str], plan: EvaluationPlan) -> tuple[Concept, ...]:
-    shown = [concept for concept in plan.dataset.concepts() if any(sample.shows(concept) for sample in plan.samples)]
+    asked = dict.fromkeys((kind, name) for sample in plan.samples for kind, name in sample.attributes.items())
+    known = plan.dataset.concepts() or [Concept(name=name, kind=kind) for kind, name in asked]
+    shown = [concept for concept in known if (concept.kind, concept.name) in asked]
     kinds = {concept.kind for concept in shown}
     found: list[Concept] = []
     for text in forget:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from vu_core.context import RunContext
     from vu_core.edits import Edit
-    from vu_core.evaluation import Judged
     from vu_core.interfaces import Scorer
+    from vu_core.judging import Judged
     from vu_core.planning import EvaluationPlan
     from vu_core.registry import Entry
     from vu_core.specs import ScorerSpec
@@ -71,7 +71,10 @@ class Comparison:
             watch: Called with `BEFORE` or `AFTER` and every batch that was judged.
         """
         before, after = self.pictures(BEFORE).read, self.pictures(AFTER).read if compared else None
-        return evaluate(before, after, self.plan.samples, self.plan.metrics, scorers, self.ctx, watch=watch)
+        plan = self.plan
+        return evaluate(
+            before, after, plan.samples, plan.metrics, scorers, self.ctx, reference=plan.reference, watch=watch
+        )
 
 
 class Judges:

@@ -49,7 +49,8 @@ def qualified(concept: Concept) -> str:
 def find_concept(text: str, dataset: Dataset | None) -> Concept:
     """Return the concept that ``text``, ``name`` or ``kind:name``, means.
 
-    Without a dataset any text is a concept, of kind ``object`` unless it says otherwise.
+    Without a dataset, or with one that has captions alone, any text is a concept, of kind ``object`` unless
+    it says otherwise.
 
     Raises:
         RequestError: The dataset does not have it, or has it in several kinds.
@@ -58,9 +59,9 @@ def find_concept(text: str, dataset: Dataset | None) -> Concept:
     if not colon:
         kind, name = "", text
     kind, name = kind.strip(), name.strip()
-    if dataset is None:
+    known = dataset.concepts() if dataset else ()
+    if not known:
         return Concept(name=name, kind=kind or "object")
-    known = dataset.concepts()
     found = [concept for concept in known if concept.name == name and kind in ("", concept.kind)]
     if len(found) == 1:
         return found[0]

@@ -61,6 +61,10 @@ class RunError(VuError):
     """A run cannot start, continue or finish in the folder it was given."""
 
 
+class DataError(VuError):
+    """The files of a dataset, published prompts or published weights are not on this machine."""
+
+
 class ComputeError(VuError):
     """A computation failed for reasons in the data, such as NaN weights."""
 

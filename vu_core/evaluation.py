@@ -1,7 +1,6 @@
 """From pictures before and after unlearning, or of one model alone, to results: judged once, fed to every metric.
 
-A picture that cannot be read and a verdict that a judge could not give are excluded and counted,
-never a success. A metric that fails becomes an error; the others go on.
+What is excluded is counted, and never a success. A metric that fails becomes an error; the others go on.
 """
 
 from __future__ import annotations
@@ -13,24 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core.config import validate
 from vu_core.context import RunContext
-from vu_core.errors import ComputeError, ConfigError, VuError
-from vu_core.interfaces import Batch, Metric, Scorer
-from vu_core.specs import MetricSpec
+from vu_core.errors import ComputeError, ConfigError
+from vu_core.interfaces import HasPictures, Metric, Scorer
+from vu_core.judging import BATCH_SIZE, Judged, Pictures, RealPictures, judge, judge_sets, reason
+from vu_core.specs import EACH_KIND, MetricSpec
 from vu_core.statistics import paired_change
-from vu_core.types import FORGET, Concept, Direction, Measurement, Request, Result, Sample
+from vu_core.types import FORGET, RETAIN, Concept, Direction, Measurement, Request, Result, Sample
 
 if TYPE_CHECKING:
-    import torch
-
     from vu_core.registry import Entry
 
-Pictures = Callable[[Sample], "torch.Tensor"]
-"""Returns the picture of a sample, uint8 (3, H, W) RGB; raises when there is none or it cannot be read."""
-
-BATCH_SIZE = 64
 ALLOWED_EXCLUDED = 0.01
 
+_BEFORE, _AFTER = "before", "after"
+
 _TOLERANCE = 1e-6
+_NOTHING_AFTER = (
+    Measurement(group=RETAIN, value=None, n=0, note="it compares pictures before and after, and none is after"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,30 +66,6 @@ class MetricUse:
         return self.spec.label.format_map({role: scorer.name for role, scorer in scorers.items()})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """Some samples with their pictures and verdicts, or the reason why they have none.
-
-    Attributes:
-        samples: What was asked for.
-        batch: Pictures and verdicts; None when there is no picture.
-        failed: Why a verdict is missing, by role of the scorer; by ``""`` when the picture is.
-    """
-
-    samples: Sequence[Sample]
-    batch: Batch | None
-    failed: Mapping[str, str]
-
-    def problem(self, roles: Sequence[str]) -> str:
-        """Return why a metric that needs the scorers in ``roles`` cannot use this; empty when it can."""
-        for role in ("", *roles):
-            if role in self.failed:
-                return self.failed[role]
-            if role and self.batch and role not in self.batch.scores:
-                return f"no scorer plays the role '{role}'"
-        return ""
-
-
 def metric_use(
     entry: Entry[MetricSpec], options: Mapping[str, Any], request: Request, neighbours: Sequence[Concept]
 ) -> MetricUse:
@@ -109,6 +84,23 @@ def metric_use(
     return MetricUse(spec=spec, load=entry.load, request=request, neighbours=tuple(neighbours), config=config)
 
 
+def reference_of(metrics: Iterable[MetricUse], dataset: object) -> RealPictures | None:
+    """Return the real pictures that any of ``metrics`` compares with; None where none does.
+
+    Raises:
+        ConfigError: One does, but ``dataset`` offers no pictures.
+    """
+    needing = [use.spec.name for use in metrics if use.spec.compares == "pictures"]
+    if not needing:
+        return None
+    if not isinstance(dataset, HasPictures):
+        raise ConfigError(
+            f"metric '{needing[0]}' compares with real pictures, but the protocol's dataset has none",
+            hint="Measure with a protocol whose dataset offers pictures, or leave the metric out.",
+        )
+    return RealPictures.of(dataset)
+
+
 def _ignore(name: str, judged: Judged) -> None:
     return None
 
@@ -121,6 +113,7 @@ def evaluate(
     scorers: Mapping[str, Scorer],
     ctx: RunContext,
     *,
+    reference: RealPictures | None = None,
     batch_size: int = BATCH_SIZE,
     allowed_excluded: float = ALLOWED_EXCLUDED,
     watch: Callable[[str, Judged], None] = _ignore,
@@ -134,72 +127,65 @@ def evaluate(
         metrics: What to compute.
         scorers: The judges by role; each sees every picture once.
         ctx: Shows progress.
-        batch_size: Pictures judged together.
+        reference: What metrics with ``compares="pictures"`` compare with: see `reference_of`.
+        batch_size: Pictures of one set judged together.
         allowed_excluded: Largest share of excluded samples that is no error, in [0, 1].
         watch: Called with ``"before"`` or ``"after"`` and every batch that was judged.
     """
-    results: list[Result] = []
-    errors: list[str] = []
-    found: dict[str, list[_Meter]] = {}
-    for name, pictures in (("before", before), ("after", after)):
-        if pictures is None:
-            continue
-        found[name] = [_Meter(use, samples) for use in metrics]
-        seen = ctx.progress(samples, label=f"judging {name}")
-        for judged in judge(pictures, seen, scorers, batch_size=batch_size):
-            watch(name, judged)
-            for meter in found[name]:
-                meter.take(judged)
-    for i, use in enumerate(metrics):
-        measured = [meters[i].measurements() for meters in found.values()]
-        results += _paired(use, use.label(scorers), *measured)
-        for name, meters in found.items():
-            errors += [f"metric '{use.spec.name}', {name}: {text}" for text in meters[i].problems(allowed_excluded)]
-    return results, errors
+    sets = {_BEFORE: before} | ({_AFTER: after} if after else {})
+    uses = [_Use(use, samples, list(sets)) for use in metrics]
+    seen = ctx.progress(samples, label="judging")
+    for judged in judge_sets(list(sets.values()), seen, scorers, batch_size=batch_size):
+        by_set = dict(zip(sets, judged, strict=True))
+        for name, one in by_set.items():
+            watch(name, one)
+        for use in uses:
+            use.take(by_set)
+    if reference:
+        comparing = {role for use in metrics if use.spec.compares == "pictures" for role in use.spec.scorers}
+        judges = {role: scorer for role, scorer in scorers.items() if {role, EACH_KIND} & comparing}
+        shown = ctx.progress(reference.samples, label="judging real pictures")
+        for real in judge(reference.read, shown, judges, batch_size=batch_size):
+            for use in uses:
+                use.take_reference(real)
+    results = [result for use in uses for result in use.results(scorers)]
+    return results, [problem for use in uses for problem in use.problems(allowed_excluded)]
 
 
-def judge(
-    pictures: Pictures, samples: Iterable[Sample], scorers: Mapping[str, Scorer], *, batch_size: int = BATCH_SIZE
-) -> Iterator[Judged]:
-    """Yield every sample once, with its picture and the verdict of every scorer.
+class _Use:
+    """One metric on all that it is measured on: either set of pictures, or both as pairs."""
 
-    Where a scorer fails on a batch, its pictures are judged one by one, so that what is excluded does
-    not depend on the batch size.
-    """
-    waiting: list[tuple[Sample, torch.Tensor]] = []
-    for sample in samples:
-        try:
-            picture = pictures(sample)
-            _check_picture(picture)
-        except Exception as error:
-            yield Judged(samples=(sample,), batch=None, failed={"": _reason(error)})
-            continue
-        if waiting and (len(waiting) == batch_size or picture.shape != waiting[0][1].shape):
-            yield from _judge_batch(waiting, scorers)
-            waiting = []
-        waiting.append((sample, picture))
-    if waiting:
-        yield from _judge_batch(waiting, scorers)
+    def __init__(self, use: MetricUse, samples: Sequence[Sample], sets: Sequence[str]) -> None:
+        self._use, self._compares = use, use.spec.compares
+        measured = [name for name in sets if name == _AFTER or self._compares != "before"]
+        self._meters = {name: _Meter(use, samples) for name in measured}
 
+    def take(self, judged: Mapping[str, Judged]) -> None:
+        """Give the metric some samples, judged in each set."""
+        for name, meter in self._meters.items():
+            meter.take(judged[name].compared_with(judged[_BEFORE]) if self._compares == "before" else judged[name])
 
-def _judge_batch(pairs: Sequence[tuple[Sample, torch.Tensor]], scorers: Mapping[str, Scorer]) -> Iterator[Judged]:
-    import torch
+    def take_reference(self, judged: Judged) -> None:
+        """Give the metric some real pictures, if it compares with any."""
+        if self._compares == "pictures":
+            for meter in self._meters.values():
+                meter.take(judged.as_reference())
 
-    samples = [sample for sample, _ in pairs]
-    images = torch.stack([picture for _, picture in pairs])
-    scores: dict[str, Any] = {}
-    failed: dict[str, str] = {}
-    for role, scorer in scorers.items():
-        try:
-            with torch.no_grad():
-                scores[role] = scorer.score(images, [sample.prompt for sample in samples])
-        except Exception as error:
-            failed[role] = f"{scorer.name}: {_reason(error)}"
-    if failed and len(pairs) > 1:
-        for pair in pairs:
-            yield from _judge_batch([pair], scorers)
-    else:
-        yield Judged(samples=samples, batch=Batch(samples=samples, images=images, scores=scores), failed=failed)
+    def results(self, scorers: Mapping[str, Scorer]) -> list[Result]:
+        """Return one result a group."""
+        label = self._use.label(scorers)
+        found = {name: meter.measurements() for name, meter in self._meters.items()}
+        if self._compares == "before":
+            return [_of_pairs(self._use, label, measured) for measured in found.get(_AFTER, _NOTHING_AFTER)]
+        return _paired(self._use, label, found[_BEFORE], found.get(_AFTER))
+
+    def problems(self, allowed_excluded: float) -> list[str]:
+        """Return a sentence for each set on which it failed or lacks too many pictures."""
+        return [
+            f"metric '{self._use.spec.name}', {name}: {text}"
+            for name, meter in self._meters.items()
+            for text in meter.problems(allowed_excluded)
+        ]
 
 
 class _Meter:
@@ -226,7 +212,7 @@ class _Meter:
                 for sample in judged.samples:
                     self._metric.exclude(sample, problem)
             else:
-                self._used += len(judged.samples)
+                self._used += len(judged.batch.samples)
                 self._metric.update(judged.batch)
 
     def measurements(self) -> list[Measurement]:
@@ -266,7 +252,7 @@ class _Meter:
         try:
             yield
         except Exception as error:
-            self._metric, self._fault = None, _reason(error)
+            self._metric, self._fault = None, reason(error)
 
 
 def _paired(
@@ -278,6 +264,12 @@ def _paired(
     return [
         _result(use, label, group, earlier.get(group), later.get(group)) for group in dict.fromkeys([*later, *earlier])
     ]
+
+
+def _of_pairs(use: MetricUse, label: str, measured: Measurement) -> Result:
+    """Return the result of a metric that has one number for both sets of pictures."""
+    alone = _alone(use, label, measured)
+    return replace(alone, before=None, before_interval=None, after=measured.value, after_interval=measured.interval)
 
 
 def _alone(use: MetricUse, label: str, measured: Measurement) -> Result:
@@ -315,12 +307,3 @@ def _result(use: MetricUse, label: str, group: str, before: Measurement | None, 
         success=after.success if before.success == after.success else None,
         note="; ".join(dict.fromkeys(note for note in (before.note, after.note, change.note) if note)),
     )
-
-
-def _check_picture(picture: torch.Tensor) -> None:
-    if str(picture.dtype) != "torch.uint8" or picture.ndim != 3 or picture.shape[0] != 3:
-        raise ComputeError(f"the picture is {picture.dtype} {tuple(picture.shape)}, not uint8 (3, H, W)")
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, VuError) else f"{type(error).__name__}: {error}"

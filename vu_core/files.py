@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Where the user's data and others' files lie, and writing files so that a reader never sees half of one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ from pathlib import Path
 from secrets import token_hex
 
 from vu_core.errors import RunError
+
+DATA_DIR_VARIABLE = "VU_DATA_DIR"
+
+
+def data_dir() -> Path:
+    """Return the folder where data sets and prompt lists are looked for: ``$VU_DATA_DIR``, else the platform's."""
+    given = os.environ.get(DATA_DIR_VARIABLE)
+    if given:
+        return Path(given).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("vu")
 
 
 @contextmanager
@@ -52,6 +64,18 @@ def sha256_of_file(path: Path) -> str:
     """Return the sha256 (hex) of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def torch_checkpoint(name: str) -> Path:
+    """Return where torch's hub keeps the published file ``name``, whether it is there or not.
+
+    Example:
+        >>> torch_checkpoint("alexnet-owt-7be5be79.pth").parent.name
+        'checkpoints'
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("TORCH_HOME") or f"{cache}/torch"
+    return Path(home).expanduser() / "hub" / "checkpoints" / name
 
 
 def disk_error(path: Path, error: OSError) -> RunError:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OTHER = "other"
 
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "test", "membership"]
 
 
 class Model(Protocol):
@@ -195,16 +195,16 @@ class ModelAdopter(Protocol):
 
 
 class Dataset(Protocol):
-    """The target of a `DatasetSpec`, called without arguments."""
+    """The target of a `DatasetSpec`, called without arguments; with ``config=, download=`` where it has options."""
 
     def concepts(self) -> Sequence[Concept]:
-        """Return all concepts, of every kind, in a fixed order."""
+        """Return all concepts, of every kind, in a fixed order; none where captions alone say what pictures show."""
 
     def neighbours(self, concept: Concept) -> Sequence[Concept]:
         """Return the other concepts of its kind, the most similar first."""
 
     def prompts(self, concept: Concept) -> Sequence[str]:
-        """Return prompts that show ``concept``.
+        """Return prompts that show ``concept``; none for a set of samples, which pictures alone show.
 
         The i-th prompts of two concepts of one kind differ in the concept alone.
         """
@@ -249,7 +249,8 @@ class HasPictures(Protocol):
     def pictures(self, split: Split) -> Sequence[Picture]:
         """Return the pictures of a split, in a fixed order; no picture is in two splits.
 
-        None is one that a protocol draws or measures, and no caption uses a protocol's wording.
+        None is one that a protocol draws or measures, and no caption uses a protocol's wording. From those
+        of ``"membership"`` nothing learns: they are what a membership attack holds against ``"train"``.
         """
 
 
@@ -328,18 +329,28 @@ class Batch:
         samples: What was asked for.
         images: uint8 (N, 3, H, W) RGB.
         scores: By role, what the scorer of that role returned for these images.
+        reference: What to compare with, for a metric whose spec says ``compares``. ``"before"``: the same samples
+            in the same order, drawn before unlearning, of pictures of the same size. ``"pictures"``: any number of
+            real pictures, which have nothing to do with this batch's samples, of which there may be none. Else None.
     """
 
     samples: Sequence[Sample]
     images: torch.Tensor
     scores: Mapping[str, Any]
+    reference: Batch | None = None
 
 
 class Metric(Protocol):
-    """The target of a `MetricSpec`, called with ``request=, neighbours=, config=``; used for one set of pictures."""
+    """The target of a `MetricSpec`, called with ``request=, neighbours=, config=``; used for one set of pictures.
+
+    The set is the pictures before or after unlearning; with ``compares="before"`` it is the pairs of both.
+    """
 
     def update(self, batch: Batch) -> None:
-        """Add samples; any split into batches and any order gives the same result."""
+        """Add samples, and the reference that comes with them.
+
+        Any split into batches and any order gives the same result.
+        """
 
     def exclude(self, sample: Sample, reason: str) -> None:
         """Count a sample that has no picture or no verdict; it is never a success."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vu_core.chains import forgotten_by, request_of
 from vu_core.comparison import AFTER, BEFORE, Comparison, Judges
 from vu_core.concepts import find_concepts, qualified
 from vu_core.context import RunContext
+from vu_core.datasets import open_dataset
 from vu_core.errors import ConfigError, RunError
 from vu_core.models import plan_of
 from vu_core.planning import find_dataset, plan_evaluation
@@ -41,8 +43,10 @@ def plan_measuring(
     protocol: str = "",
     forget: Iterable[str | Concept] = (),
     dataset: str = "",
+    data: Mapping[str, Any] = MappingProxyType({}),
     metrics: Sequence[str] = (),
     scorers: Mapping[str, str] | None = None,
+    download: bool = False,
 ) -> EvaluationPlan:
     """Return how a model will be measured, before and after ``edits`` or as it is.
 
@@ -53,8 +57,10 @@ def plan_measuring(
         protocol: Name, or path of a TOML file; empty for the model's own.
         forget: What is counted as forgotten; empty for what the edits say they were asked to forget.
         dataset: Where the protocol's concepts come from; empty for the model's own.
+        data: The dataset's options by name.
         metrics: Names; empty for the protocol's own.
         scorers: Names by role, in place of the protocol's own.
+        download: Whether data and lists of prompts may be fetched over the network.
 
     Raises:
         VuError: Something is unknown or does not fit together.
@@ -64,8 +70,9 @@ def plan_measuring(
     if not protocol:
         raise ConfigError(f"model '{chosen.name}' names no protocol, and none was given", hint="Name one.")
     entry = find_dataset(dataset, chosen, registry)
-    source = entry.load()() if entry else None
-    return plan_evaluation(protocol, _request(tuple(forget), edits, source), source, registry, metrics, scorers)
+    source = open_dataset(entry, data, download=download)
+    request = _request(tuple(forget), edits, source)
+    return plan_evaluation(protocol, request, source, registry, metrics, scorers, download=download)
 
 
 def check_folder(folder: Path) -> None:
@@ -181,6 +188,7 @@ def _first_record(plan: EvaluationPlan, model: Model, folder: Path) -> Record:
             dtype=model.dtype,
             plugins={entry.plugin: entry.version for entry in entries},
         ),
+        warnings=plan.deviations(model=chosen.name, dtype=model.dtype),
     )
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vu_core.chains import edits_of, forgotten_by
 from vu_core.concepts import find_concepts, neighbours_of, qualified
 from vu_core.config import validate
+from vu_core.datasets import FreeText, open_dataset
 from vu_core.errors import ConfigError, RequestError, UnknownNameError, did_you_mean
-from vu_core.evaluation import MetricUse, metric_use
+from vu_core.evaluation import MetricUse, metric_use, reference_of
 from vu_core.interfaces import Data, Dataset
+from vu_core.judging import RealPictures
 from vu_core.models import ModelPlan, plan_model
 from vu_core.protocols import Protocol, load_protocol, samples_of
+from vu_core.published import deviations
 from vu_core.specs import DatasetSpec, MetricSpec, ScorerSpec, UnlearnerSpec
 from vu_core.types import Concept, Request, Sample
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from vu_core.runspec import Device, RunSpec
 
 NO_PRESET = "none"
+UNMEASURED = "nothing is measured: neither --protocol nor the model names a protocol"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +69,9 @@ class EvaluationPlan:
         neighbours: The concepts most likely to be damaged.
         samples: The pictures the protocol asks for.
         metrics: The metrics with their options.
-        scorers: The judges' entries by role.
+        scorers: The entries, by role, of the judges that its metrics need.
         components: The entries of metrics and judges.
+        reference: The real pictures that metrics compare with; None when none does.
     """
 
     protocol: Protocol
@@ -77,6 +82,23 @@ class EvaluationPlan:
     metrics: tuple[MetricUse, ...]
     scorers: Mapping[str, Entry[ScorerSpec]]
     components: tuple[Entry[Any], ...]
+    reference: RealPictures | None = None
+
+    def deviations(self, *, model: str, dtype: str) -> list[str]:
+        """Return every difference from the procedure that was published with the protocol, a sentence each.
+
+        Args:
+            model: Name, hub id or folder of the model that is judged.
+            dtype: Floating-point type it computes in.
+        """
+        found = deviations(
+            self.protocol,
+            model=model,
+            dtype=dtype,
+            pictures=len(self.samples),
+            metrics=[use.spec.name for use in self.metrics],
+        )
+        return [f"differs from {self.protocol.name} as published: {sentence}" for sentence in found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,12 +152,13 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         raise ConfigError(f"{option} needs a protocol that says which pictures to measure", hint="Pass --protocol.")
     evaluation = None
     if protocol:
-        request = unlearning.request
+        request, data = unlearning.request, unlearning.data.dataset
         if earlier:
             # What replaces a concept is left out: it may be what was forgotten earlier.
             request = Request(forget=(*request.forget, *forgotten_by(earlier)))
-        dataset = unlearning.data.dataset
-        evaluation = plan_evaluation(protocol, request, dataset, registry, spec.metrics, spec.scorers)
+        evaluation = plan_evaluation(
+            protocol, request, data, registry, spec.metrics, spec.scorers, download=spec.download
+        )
     return Plan(
         spec=replace(
             spec,
@@ -152,7 +175,7 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         unlearning=unlearning,
         evaluation=evaluation,
         earlier=earlier,
-        warnings=() if evaluation else ("nothing is measured: neither --protocol nor the model names a protocol",),
+        warnings=tuple(evaluation.deviations(model=model.name, dtype=spec.dtype)) if evaluation else (UNMEASURED,),
     )
 
 
@@ -177,7 +200,7 @@ def plan_unlearning(
     preset, options = _options(spec, unlearner, model)
     config = _config(unlearner, options)
     entry = find_dataset(spec.dataset, model, registry)
-    dataset = entry.load()() if entry else None
+    dataset = open_dataset(entry, spec.data, download=spec.download)
     known = {qualified(concept): concept for concept in concepts}
     request = Request(
         forget=find_concepts(spec.forget, dataset, known),
@@ -202,6 +225,8 @@ def plan_evaluation(
     registry: Registry,
     metrics: Sequence[str] = (),
     scorers: Mapping[str, str] | None = None,
+    *,
+    download: bool = False,
 ) -> EvaluationPlan:
     """Return how a model will be measured.
 
@@ -212,30 +237,32 @@ def plan_evaluation(
         registry: The installed components.
         metrics: Names; empty for the protocol's own.
         scorers: Names by role, in place of the protocol's own or for a role that only the metrics ask for.
+        download: Whether a published list of prompts may be fetched over the network.
 
     Raises:
         VuError: Anything in it is unknown, ill-typed, out of range or does not fit together.
     """
     read = load_protocol(protocol, registry)
-    if dataset is None:
+    if dataset is None and read.dataset and not read.prompts:
         raise ConfigError(
             f"protocol '{read.name}' takes its prompts from a dataset, but none is named",
             hint=f"Pass --dataset {read.dataset}.",
         )
-    entries = [registry.get("metric", name) for name in metrics or read.metrics]
+    dataset = dataset or FreeText()
+    entries = [_entry("metric", name, read, registry) for name in metrics or read.metrics]
     judges = _judges(read, scorers or {}, entries, registry)
     neighbours = neighbours_of(request, dataset)
+    uses = tuple(metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries)
     return EvaluationPlan(
         protocol=read,
         request=request,
         dataset=dataset,
         neighbours=neighbours,
-        samples=_samples(read, dataset, request),
-        metrics=tuple(
-            metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries
-        ),
+        samples=_samples(read, dataset, request, download=download),
+        metrics=uses,
         scorers=judges,
         components=(*entries, *judges.values()),
+        reference=reference_of(uses, _real(read, dataset, registry, download=download)),
     )
 
 
@@ -301,8 +328,10 @@ def _quick_protocol(spec: RunSpec, model: ModelPlan) -> str:
     return model.spec.quick_protocol
 
 
-def _samples(protocol: Protocol, dataset: Dataset, request: Request) -> tuple[Sample, ...]:
-    samples = tuple(samples_of(protocol, dataset))
+def _samples(protocol: Protocol, dataset: Dataset, request: Request, *, download: bool) -> tuple[Sample, ...]:
+    samples = tuple(samples_of(protocol, dataset, request.forget, download=download))
+    if protocol.prompts and protocol.prompts.role:
+        return samples
     for concept in request.forget:
         if not any(sample.shows(concept) for sample in samples):
             raise RequestError(
@@ -315,7 +344,7 @@ def _samples(protocol: Protocol, dataset: Dataset, request: Request) -> tuple[Sa
 def _judges(
     protocol: Protocol, chosen: Mapping[str, str], metrics: Sequence[Entry[MetricSpec]], registry: Registry
 ) -> dict[str, Entry[ScorerSpec]]:
-    """Return who plays which role; ``chosen`` goes before what ``protocol`` names."""
+    """Return who plays the roles that ``metrics`` need or ``chosen`` names; ``chosen`` goes before ``protocol``."""
     needed = {role: entry.spec.name for entry in metrics for role in entry.spec.roles(protocol.kinds)}
     known = list(dict.fromkeys([*protocol.scorers, *needed]))
     for role, name in chosen.items():
@@ -331,7 +360,33 @@ def _judges(
                 f"metric '{metric}' needs a scorer for {role}, protocol '{protocol.name}' names none",
                 hint=f"Name one, as in --scorer {role}=NAME; see 'vu list scorer'.",
             )
-    return {role: registry.get("scorer", name) for role, name in names.items()}
+    return {
+        role: _entry("scorer", name, protocol, registry)
+        for role, name in names.items()
+        if role in needed or role in chosen
+    }
+
+
+def _real(protocol: Protocol, dataset: Dataset, registry: Registry, *, download: bool) -> Dataset:
+    """Return where real pictures come from: with a list of prompts, the protocol's own dataset."""
+    if not (protocol.prompts and protocol.dataset):
+        return dataset
+    return open_dataset(registry.get("dataset", protocol.dataset), download=download)
+
+
+def _entry(kind: Literal["metric", "scorer"], name: str, protocol: Protocol, registry: Registry) -> Entry[Any]:
+    """Return a metric or scorer of a protocol.
+
+    Raises:
+        ConfigError: It is one that the protocol says nobody provides yet.
+        UnknownNameError: No usable plugin provides it.
+    """
+    if name in protocol.needs and not registry.find(kind, name):
+        raise ConfigError(
+            f"protocol '{protocol.name}' needs the {kind} '{name}', which no installed plugin provides",
+            hint=f"It takes: {protocol.needs[name]}. What does not need it can be measured with --metric.",
+        )
+    return registry.get(kind, name)
 
 
 def _earlier(spec: RunSpec, request: Request) -> tuple[Edit, ...]:

@@ -21,9 +21,13 @@ A protocol file::
     [scorers]                        # who judges, by role
     object = "emoji-object"
 
-    [metrics]                        # options by metric
+    [metrics]                        # options by metric, thresholds among them
     ua = {}
     cra = { include_forgotten = true }
+
+A list of prompts that others published may take the place of templates, grid and seeds: ``[prompts]``, see
+`vu_core.prompts.PromptList`. What was published with it: ``[original]``, ``[[published]]`` and ``deviations``, see
+`vu_core.published`. What no plugin provides yet: ``[needs]``. docs/reference/protocols.md shows each.
 """
 
 from __future__ import annotations
@@ -41,6 +45,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from vu_core.config import validate
 from vu_core.errors import ConfigError, did_you_mean
 from vu_core.models import resource_path
+from vu_core.prompts import PromptList
+from vu_core.published import Original, Published
 from vu_core.specs import ProtocolSpec
 from vu_core.types import Concept, Sample, SamplerSettings
 
@@ -61,12 +67,14 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
 class Protocol:
     """One evaluation: which pictures are drawn, who judges them, what is computed.
 
-    The pictures are every template for every combination of the grid's concepts, once a seed.
+    The pictures are every template for every combination of the grid's concepts, once a seed; or one for each
+    row of a list of prompts.
 
     Attributes:
         name: With its version: ``"emoji@1"``. A changed protocol is a new version.
         summary: One line.
-        dataset: Name of the dataset that the grid's concepts come from.
+        dataset: Name of the dataset that the grid's concepts and real pictures come from. Empty when there is
+            none: the grid's names are then the concepts, and any text may be forgotten.
         templates: Prompts with ``{kind}`` where a concept's text goes.
         grid: Concepts crossed with each other, by kind: ``"all"`` of the dataset, or their names.
         seeds: One picture of every prompt for each.
@@ -76,30 +84,47 @@ class Protocol:
             unlearning have the same noise either way.
         articles: Whether ``a`` before a vowel becomes ``an``.
         sampler: How the pictures are drawn.
+        prompts: The list of prompts, where it takes the place of templates, grid and seeds.
         scorers: Names of the scorers by role.
         metrics: Options by the metric's name, in the order of the report.
+        needs: What no plugin provides yet, by the name of the scorer or metric, and what it takes.
+        original: The procedure as published; None when it is nobody else's.
+        deviations: Every known difference from it, a sentence each.
+        published: Numbers to compare with.
         reference: DOI, arXiv id or URL; empty when there is none.
         sha256: Of the file; empty when it was not read from one.
     """
 
     name: str
     dataset: str
-    templates: tuple[str, ...]
-    grid: Mapping[str, tuple[str, ...] | Literal["all"]]
-    seeds: tuple[int, ...]
     sampler: SamplerSettings
     metrics: Mapping[str, Mapping[str, Any]]
+    templates: tuple[str, ...] = ()
+    grid: Mapping[str, tuple[str, ...] | Literal["all"]] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
     summary: str = ""
     seed_rule: Literal["shared", "per-prompt"] = "shared"
     articles: bool = False
+    prompts: PromptList | None = None
     scorers: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, str] = field(default_factory=dict)
+    original: Original | None = None
+    deviations: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
     reference: str = ""
     sha256: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of concepts that its prompts show."""
-        return tuple(self.grid)
+        return self.prompts.kinds if self.prompts else tuple(self.grid)
+
+    @property
+    def noise(self) -> str:
+        """How a seed becomes noise, in the words of `Original`."""
+        if self.sampler.noise == "sequential":
+            return "sequential"
+        return "per-row" if self.prompts else self.seed_rule
 
     def facts(self) -> dict[str, str]:
         """Return what a record keeps of it: name, sha256 of the file, dataset."""
@@ -112,15 +137,20 @@ class _File:
 
     name: str
     dataset: str
-    templates: tuple[str, ...]
-    grid: dict[str, Any]
-    seeds: tuple[int, ...]
     sampler: dict[str, Any]
     metrics: dict[str, Any]
+    templates: tuple[str, ...] = ()
+    grid: dict[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
     summary: str = ""
     seed_rule: Literal["shared", "per-prompt"] = "shared"
     articles: bool = False
+    prompts: dict[str, Any] = field(default_factory=dict)
     scorers: dict[str, str] = field(default_factory=dict)
+    needs: dict[str, str] = field(default_factory=dict)
+    original: dict[str, Any] = field(default_factory=dict)
+    deviations: tuple[str, ...] = ()
+    published: tuple[dict[str, Any], ...] = ()
     reference: str = ""
 
 
@@ -180,40 +210,71 @@ def parse_protocol(table: Mapping[str, Any], *, sha256: str = "") -> Protocol:
     file = _validated(_File, table, "the file")
     if not _VERSIONED.fullmatch(file.name):
         raise ConfigError(f"'name' is '{file.name}', not lower-case words and a version, as in 'emoji@1'")
-    for key in ("templates", "seeds", "grid", "metrics"):
-        if not getattr(file, key):
-            raise ConfigError(f"'{key}' is empty")
-    if len(set(file.seeds)) < len(file.seeds) or min(file.seeds) < 0:
-        raise ConfigError(f"'seeds' is {list(file.seeds)}, not a list of different numbers from 0 up")
-    for template in file.templates:
-        _check_template(template, list(file.grid))
+    _check_pictures(file)
+    if not file.metrics:
+        raise ConfigError("'metrics' is empty")
     return Protocol(
         name=file.name,
         dataset=file.dataset,
         templates=file.templates,
-        grid={kind: _grid_row(kind, value) for kind, value in file.grid.items()},
+        grid={kind: _grid_row(kind, value, file.dataset) for kind, value in file.grid.items()},
         seeds=file.seeds,
         sampler=_validated(SamplerSettings, file.sampler, "[sampler]"),
         metrics={name: _options(name, value) for name, value in file.metrics.items()},
         summary=file.summary,
         seed_rule=file.seed_rule,
         articles=file.articles,
+        prompts=_validated(PromptList, file.prompts, "[prompts]") if file.prompts else None,
         scorers=file.scorers,
+        needs=file.needs,
+        original=_validated(Original, file.original, "[original]") if file.original else None,
+        deviations=file.deviations,
+        published=tuple(_validated(Published, row, f"[[published]] {i}") for i, row in enumerate(file.published, 1)),
         reference=file.reference,
         sha256=sha256,
     )
 
 
-def samples_of(protocol: Protocol, dataset: Dataset) -> Iterator[Sample]:
+def _check_pictures(file: _File) -> None:
+    """Check that a file says which pictures are drawn, in one of the two ways."""
+    crossed = {key: getattr(file, key) for key in ("templates", "seeds", "grid")}
+    if file.prompts:
+        given = [key for key, value in crossed.items() if value]
+        if given:
+            raise ConfigError(f"'{given[0]}' and [prompts] are both given", hint="A list of prompts takes its place.")
+        return
+    for key, value in crossed.items():
+        if not value:
+            raise ConfigError(f"'{key}' is empty", hint="Or name a list of prompts in [prompts].")
+    if len(set(file.seeds)) < len(file.seeds) or min(file.seeds) < 0:
+        raise ConfigError(f"'seeds' is {list(file.seeds)}, not a list of different numbers from 0 up")
+    for template in file.templates:
+        _check_template(template, list(file.grid))
+
+
+def samples_of(
+    protocol: Protocol, dataset: Dataset | None, forget: tuple[Concept, ...] = (), *, download: bool = False
+) -> Iterator[Sample]:
     """Yield every picture that ``protocol`` asks for, always in the same order.
 
     Ids are file names made of the concepts, the template (when there are several) and the seed:
-    ``"cat-noto-0"``. All seeds of one prompt share a cluster.
+    ``"cat-noto-0"``; or the place in a list of prompts: ``"00012"``. All seeds of one prompt share a cluster.
+
+    Args:
+        protocol: The protocol.
+        dataset: Where the grid's concepts come from; None where the protocol names no dataset.
+        forget: What is forgotten, which the prompts of some lists ask for.
+        download: Whether a list of prompts may be fetched over the network.
 
     Raises:
-        ConfigError: The grid names a concept that ``dataset`` does not have.
+        ConfigError: The grid names a concept that ``dataset`` does not have, or the list of prompts is another.
+        DataError: The list of prompts is not on this machine.
     """
-    rows = [_concepts(kind, names, dataset) for kind, names in protocol.grid.items()]
+    if protocol.prompts:
+        yield from protocol.prompts.samples(forget, download=download)
+        return
+    source = dataset if protocol.dataset else None
+    rows = [_concepts(kind, names, source) for kind, names in protocol.grid.items()]
     for cell in product(*rows):
         for index, template in enumerate(protocol.templates):
             prompt = template.format_map({concept.kind: concept.text for concept in cell})
@@ -233,18 +294,28 @@ def samples_of(protocol: Protocol, dataset: Dataset) -> Iterator[Sample]:
 
 
 def describe(protocol: Protocol) -> dict[str, str]:
-    """Return the protocol as rows for people: what is drawn, how, who judges, what is computed."""
-    sampler = protocol.sampler
+    """Return the protocol as rows for people: what is drawn, how, who judges, what is computed, what was published."""
+    sampler, listed = protocol.sampler, protocol.prompts
     drawn = f"{sampler.steps} steps, guidance {sampler.guidance_scale:g}, {sampler.scheduler or 'stored scheduler'}"
+    prompts = f"{listed.file}, sha256 {listed.sha256[:12]}, from {listed.url}" if listed else ""
+    seeds = f"{', '.join(map(str, protocol.seeds))} " if protocol.seeds else ""
     return {
         "dataset": protocol.dataset,
-        "prompts": "; ".join(protocol.templates),
+        "prompts": prompts or "; ".join(protocol.templates),
         "grid": " x ".join(f"{kind}: {_names(names)}" for kind, names in protocol.grid.items()),
-        "seeds": f"{', '.join(map(str, protocol.seeds))} ({protocol.seed_rule} noise)",
+        "seeds": f"{seeds}({protocol.noise} noise)",
         "sampler": drawn,
         "scorers": ", ".join(f"{role}: {name}" for role, name in protocol.scorers.items()),
-        "metrics": ", ".join(protocol.metrics),
+        "metrics": ", ".join(_with_options(name, options) for name, options in protocol.metrics.items()),
+        **{f"needs {name}": what for name, what in protocol.needs.items()},
+        "as published": str(protocol.original or ""),
+        **{f"deviation {number}": sentence for number, sentence in enumerate(protocol.deviations, 1)},
+        **{f"published {number}": str(row) for number, row in enumerate(protocol.published, 1)},
     }
+
+
+def _with_options(metric: str, options: Mapping[str, Any]) -> str:
+    return f"{metric} ({', '.join(f'{key}={value}' for key, value in options.items())})" if options else metric
 
 
 def _validated(cls: type[C], values: Mapping[str, Any], table: str) -> C:
@@ -272,14 +343,15 @@ def _check_template(template: str, kinds: Sequence[str]) -> None:
         raise ConfigError(f"the template '{template}' does not use '{{{unused[0]}}}' of the grid")
 
 
-def _grid_row(kind: str, value: Any) -> tuple[str, ...] | Literal["all"]:
-    if value == ALL:
+def _grid_row(kind: str, value: Any, dataset: str) -> tuple[str, ...] | Literal["all"]:
+    if value == ALL and dataset:
         return "all"
     if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
         if len(set(value)) == len(value):
             return tuple(value)
         raise ConfigError(f"'grid.{kind}' names a concept twice")
-    raise ConfigError(f"'grid.{kind}' is {value!r}, neither \"{ALL}\" nor a list of names")
+    whole = f'neither "{ALL}" nor' if dataset else "and there is no dataset: it is not"
+    raise ConfigError(f"'grid.{kind}' is {value!r}, {whole} a list of names")
 
 
 def _options(metric: str, value: Any) -> Mapping[str, Any]:
@@ -288,7 +360,9 @@ def _options(metric: str, value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _concepts(kind: str, names: tuple[str, ...] | Literal["all"], dataset: Dataset) -> list[Concept]:
+def _concepts(kind: str, names: tuple[str, ...] | Literal["all"], dataset: Dataset | None) -> list[Concept]:
+    if dataset is None:
+        return [Concept(name=name, kind=kind) for name in names]
     known = {concept.name: concept for concept in dataset.concepts() if concept.kind == kind}
     if not known:
         raise ConfigError(f"the protocol's grid crosses '{kind}', a kind of which the dataset has no concept")

@@ -24,9 +24,10 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "vu-uce": ("unlearner",),
     "vu-fade": ("unlearner",),
     "vu-lora": ("unlearner",),
-    "vu-metrics-image": ("metric",),
+    "vu-metrics-image": ("metric", "scorer"),
     "vu-emoji": ("model", "dataset", "scorer", "protocol"),
     "vu-diffusers": ("model",),
+    "vu-datasets": ("dataset", "protocol"),
 }
 
 

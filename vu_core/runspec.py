@@ -32,6 +32,7 @@ class RunSpec:
         after: Folder of an earlier run on this model: its edit, and those it was made after, are in the model's
             weights when this run unlearns and before it is measured. Empty to begin with the model as it is.
         dataset: Name; empty for the model's own.
+        data: The dataset's options by name.
         protocol: Name or path of a TOML file; empty for the model's own.
         metrics: Names; empty for the protocol's own.
         scorers: Names by role, in place of the protocol's own.
@@ -51,6 +52,7 @@ class RunSpec:
     model: str = ""
     after: str = ""
     dataset: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
     protocol: str = ""
     metrics: tuple[str, ...] = ()
     scorers: dict[str, str] = field(default_factory=dict)
@@ -103,12 +105,13 @@ def write_run_file(spec: RunSpec, path: Path) -> None:
     import tomli_w
 
     table = {key: value for key, value in asdict(spec).items() if value not in ("", (), {}, False)}
-    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in table.items()}
-    plain["options"] = {key: _toml_value(value) for key, value in spec.options.items() if value is not None}
-    write_text(path, tomli_w.dumps(plain))
+    plain = {key: _toml_value(value) for key, value in table.items()}
+    write_text(path, tomli_w.dumps({**plain, "options": plain.get("options", {})}))
 
 
 def _toml_value(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_toml_value(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _toml_value(item) for key, item in value.items() if item is not None}
     return value

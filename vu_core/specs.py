@@ -92,6 +92,10 @@ class MetricSpec(Spec):
         scorers: Roles of the scorers it needs; the protocol says which scorer plays which role.
             The role `EACH_KIND` stands for one classifier a kind of concept that the protocol
             shows, in the role named after the kind: ``"object"`` and ``"style"``.
+        compares: What it compares pictures with. ``""``: nothing; it is computed before and after unlearning.
+            ``"before"``: each picture after unlearning with the one before, of the same prompt and noise; there is
+            one number for both. ``"pictures"``: all pictures with real ones of the protocol's dataset, which must
+            offer `HasPictures`; it is computed before and after.
         label: How results are named when the number depends on a scorer and a scale: the role in
             braces stands for its scorer's name, ``"clip_score[{clip}]"``. The name when empty.
         config: ``"module:Class"`` of its options, when it has any.
@@ -106,8 +110,16 @@ class MetricSpec(Spec):
     range: tuple[float | None, float | None] = (None, None)
     min_samples: int = 1
     scorers: tuple[str, ...] = ()
+    compares: Literal["", "before", "pictures"] = ""
     label: str = ""
     config: str = ""
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with this spec, one sentence each; empty when it is valid."""
+        found = super().problems()
+        if self.compares not in ("", "before", "pictures"):
+            found.append(f"compares {self.compares!r} is neither '', 'before' nor 'pictures'")
+        return found
 
     def roles(self, kinds: Iterable[str]) -> tuple[str, ...]:
         """Return the scorer roles it needs in a protocol that shows concepts of ``kinds``.
@@ -126,12 +138,15 @@ class DatasetSpec(Spec):
     """Concepts with their prompts, and images with captions, labels and attributes.
 
     Attributes:
-        kinds: The axes its concepts lie on: ``("object", "style")``.
+        kinds: The axes its concepts lie on: ``("object", "style")``. Empty where the user's files decide
+            them; files with captions alone have no concepts, and then any text is one.
+        config: ``"module:Class"`` of its options, when it has any: where its files are, how it is split.
     """
 
     kind: ClassVar[str] = "dataset"
 
     kinds: tuple[str, ...] = ()
+    config: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vu_core.types import FORGET, POOLED, Result
+from vu_core.types import FORGET, POOLED, Interval, Result
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,10 +61,9 @@ def as_markdown(results: Sequence[Result]) -> list[str]:
     """Return the pooled results as the lines of a Markdown table."""
     lines = ["| metric | group | before | after | change | 95 % interval | n |", "|---|---|---|---|---|---|---|"]
     for r in pooled(results):
-        lines.append(
-            f"| {r.metric} ({r.unit}) | {r.group} | {number(r.before)} | {number(r.after)} | {_change(r)} "
-            f"| {_interval(r)} | {r.n} |"
-        )
+        name = f"{r.metric} ({r.unit})" if r.unit else r.metric
+        numbers = (number(r.before, r.unit), number(r.after, r.unit), _change(r), _interval(r), str(r.n))
+        lines.append(f"| {' | '.join((name, r.group, *numbers))} |")
     return lines
 
 
@@ -81,7 +80,7 @@ def damage_line(results: Sequence[Result]) -> str:
     damaged = most_damaged(results)
     if not damaged:
         return "Most damaged: no retained concept lost accuracy"
-    each = (f"{r.group} {number(r.before)} to {number(r.after)} {r.unit} (n={r.n})" for r in damaged)
+    each = (f"{r.group} {number(r.before, r.unit)} to {number(r.after, r.unit)} {r.unit} (n={r.n})" for r in damaged)
     return f"Most damaged ({damaged[0].metric}): {', '.join(each)}"
 
 
@@ -96,9 +95,9 @@ def pooled(results: Sequence[Result]) -> list[Result]:
     return [result for result in results if result.group in POOLED]
 
 
-def number(value: float | None) -> str:
-    """Return a number for people, or a dash for none."""
-    return "–" if value is None else f"{value:.1f}"
+def number(value: float | None, unit: str = "%") -> str:
+    """Return a number for people, or a dash for none; small ones without a unit keep more decimals."""
+    return "–" if value is None else f"{value:.{_decimals(value, unit)}f}"
 
 
 def short_name(metric: str) -> str:
@@ -116,24 +115,36 @@ def _cells(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, 
     compared = any(result.after is not None for result in results)
     rows, above = [], ""
     for result in results:
-        name = f"{short_name(result.metric)} {result.unit}" if result.metric != above else ""
+        name = f"{short_name(result.metric)} {result.unit}".rstrip() if result.metric != above else ""
         above = result.metric
-        numbers: tuple[str, ...] = (number(result.before), _interval_of_value(result))
+        value = number(result.before, result.unit)
+        numbers: tuple[str, ...] = (value, _interval_of(result, result.before_interval))
         if compared:
-            numbers = (number(result.before), number(result.after), _change(result), _interval(result))
+            numbers = (value, number(result.after, result.unit), _change(result), _interval(result))
         best = _ARROWS[result.direction] + ("" if result.ideal is None else f" {result.ideal:g}")
         rows.append((name, result.group, *numbers, best, str(result.n)))
     return _COMPARED if compared else _ALONE, rows
 
 
 def _change(result: Result) -> str:
-    return "–" if result.change is None else f"{result.change:+.1f}"
+    return "–" if result.change is None else f"{result.change:+.{_decimals(result.change, result.unit)}f}"
 
 
 def _interval(result: Result) -> str:
-    return "–" if result.interval is None else f"{result.interval.low:+.1f} … {result.interval.high:+.1f}"
+    """Return the interval of the change, with signs; of the value where one number stands for before and after."""
+    if result.change is None and result.before is None:
+        return _interval_of(result, result.after_interval)
+    return _interval_of(result, result.interval, sign="+")
 
 
-def _interval_of_value(result: Result) -> str:
-    interval = result.before_interval
-    return "–" if interval is None else f"{interval.low:.1f} … {interval.high:.1f}"
+def _interval_of(result: Result, interval: Interval | None, *, sign: str = "") -> str:
+    if interval is None:
+        return "–"
+    decimals = _decimals(max(abs(interval.low), abs(interval.high)), result.unit)
+    return f"{interval.low:{sign}.{decimals}f} … {interval.high:{sign}.{decimals}f}"
+
+
+def _decimals(value: float, unit: str) -> int:
+    if unit or abs(value) >= 10:
+        return 1
+    return 5 if 0 < abs(value) < 0.01 else 3

@@ -23,7 +23,7 @@ from vu_core.files import write_text
 from vu_core.interfaces import Classes
 
 if TYPE_CHECKING:
-    from vu_core.evaluation import Judged
+    from vu_core.judging import Judged
 
 VERDICTS_FILE = "verdicts.jsonl"
 
@@ -92,7 +92,8 @@ def _plain(score: Any, count: int) -> dict[int, str | float]:
     """Return class or number by position; without those that are not finite, nothing where a judge gives neither."""
     if isinstance(score, Classes):
         return dict(enumerate(score.labels()))
-    values = score.tolist() if hasattr(score, "tolist") else []
+    # Features are not turned into lists: a batch of them may be gigabytes.
+    values = score.tolist() if getattr(score, "ndim", 0) == 1 else []
     if len(values) != count or not all(isinstance(value, float) for value in values):
         return {}
     return {i: value for i, value in enumerate(values) if math.isfinite(value)}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ import torch
 from vu_core import Classes, Concept, Data, DatasetSpec, ScorerSpec
 from vu_core.testing import CheckError, Component, FakeDataset, isolated_plugins, load_plugin, make_dist
 from vu_core.testing.checks import datasets, protocols, scorers
+from vu_core.testing.checks.spec import check_target
 
 PLUGINS = Path(__file__).parents[1] / "data" / "plugins"
 
@@ -27,6 +28,18 @@ def failed(check: Any, bad: Component) -> str:
 class Repeating(FakeDataset):
     def concepts(self):
         return [*super().concepts(), Concept(name="cat", kind="style")]
+
+
+@dataclass(frozen=True)
+class Options:
+    root: str = field(default="", metadata={"help": "Where they are.", "example": "words"})
+
+
+class Optioned(FakeDataset):
+    seen: ClassVar[list[Options]] = []
+
+    def __init__(self, config, download):
+        self.seen.append(config)
 
 
 class Empty(FakeDataset):
@@ -146,6 +159,19 @@ def test_a_bad_dataset_fails(check, bad, problem):
 
 def test_kinds_are_those_of_the_spec():
     assert "the spec says ['object']" in failed(datasets.check_concepts, dataset(kinds=("object",)))
+
+
+def test_captions_alone_need_no_concepts():
+    for check in datasets.CHECKS:
+        check.function(dataset(Empty, kinds=()))
+
+
+def test_a_dataset_with_options_is_opened_with_them():
+    spec = DatasetSpec(name="fake", summary="Words.", target="a:B", kinds=("object", "style"), config="a:C")
+    opened = Component(spec=spec, load=lambda: Optioned, config_class=lambda: Options)
+    check_target(opened)
+    datasets.check_concepts(opened)
+    assert Optioned.seen == [Options(root="words")]
 
 
 @pytest.mark.parametrize(
@@ -272,11 +298,29 @@ from vu_core import ProtocolSpec, hookimpl
 def vu_protocols():
     yield ProtocolSpec(name="fake@1", summary="A few pictures.", file="vu_fake:fake.toml")
 """
+PUBLISHED = """
+[[published]]
+method = "ESD"
+values = { hit = 98.0 }
+source = "a talk"
+evidence = "paper"
+"""
 BAD_PROTOCOLS: list[tuple[Any, tuple[str, str], str]] = [
     (protocols.check_file, ('"fake@1"', '"other@1"'), "the file of protocol 'fake@1' calls itself 'other@1'"),
-    (protocols.check_file, ("seeds", "seedlings"), "the file does not say 'seeds'"),
+    (protocols.check_file, ("seeds", "seedlings"), "unknown option 'seedlings'"),
     (protocols.check_names, ('dataset = "toy"', 'dataset = "absent"'), "not installed: dataset 'absent'"),
     (protocols.check_names, ("hit = {}", "hit = {}\nabsent = {}"), "not installed: metric 'absent'"),
+    (
+        protocols.check_names,
+        ("[grid]", '[needs]\nghost = "a file"\n\n[grid]'),
+        "[needs] names ghost, which it does not use",
+    ),
+    (protocols.check_deviations, ("[grid]", f"{PUBLISHED}\n[grid]"), "it has [[published]] but no [original]"),
+    (
+        protocols.check_deviations,
+        ("[grid]", f"[original]\nsteps = 50\n\n{PUBLISHED}\n[grid]"),
+        "the numbers of ESD have no source",
+    ),
     (protocols.check_metrics, ("hit = {}", "lonely = {}"), "metric 'lonely' needs a scorer for ghost"),
     (protocols.check_metrics, ("hit = {}", "hit = {scale = 2}"), "metric 'hit' has no options"),
     (protocols.check_samples, ('"all"', '["zebra"]'), "names the object 'zebra', which the dataset does not have"),

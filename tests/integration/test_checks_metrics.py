@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
+import torch
 
 from vu_core import Batch, ComputeError, Measurement, MetricSpec
 from vu_core.specs import EACH_KIND
@@ -80,6 +81,41 @@ class Spread(Recognised):
         if getattr(features, "ndim", 0) != 2 or not features.isfinite().all():
             raise ComputeError("not one finite row a picture")
         return features.double().square().sum(dim=1).tolist()
+
+
+class Unlike(Dark):
+    """A good metric of pairs: the mean absolute difference of the pictures, of a side of at least 100 pixels."""
+
+    def values(self, batch):
+        if min(batch.images.shape[-2:]) < 100:
+            raise ComputeError("too small")
+        now, then = batch.images, batch.reference.images
+        if now.dtype.is_floating_point or then.dtype.is_floating_point:
+            raise ComputeError("pictures are not uint8")
+        return (now.double() - then.double()).abs().mean(dim=(1, 2, 3)).tolist()
+
+
+class Apart(Recognised):
+    """A good metric of sets: the distance of the mean features of the pictures and of real ones."""
+
+    def __init__(self, **given):
+        super().__init__(**given)
+        self.real: list[Any] = []
+
+    def update(self, batch):
+        super().update(batch)
+        self.real += [batch.reference.scores["features"].double()]
+
+    def values(self, batch):
+        features = batch.scores["features"]
+        if features.ndim != 2 or not features.isfinite().all():
+            raise ComputeError("not one finite row a picture")
+        return features.double()
+
+    def measurement(self, group, rows):
+        real, drawn = torch.cat(self.real).mean(dim=0), torch.stack([row for _, row in rows]).mean(dim=0)
+        value = float((real - drawn).norm())
+        return Measurement(group=group, value=value, n=len(rows), n_excluded=self.excluded.get(group, 0), note="none")
 
 
 class Twice(Recognised):
@@ -178,11 +214,14 @@ def component(metric: type = Recognised, **fields: Any) -> Component:
     return Component(spec=replace(GOOD_SPEC, **fields), load=lambda: metric)
 
 
+PAIRS = component(Unlike, scorers=(), ideal=1.0, range=(None, 1.0), unit="", compares="before")
 GOOD = [
     component(Spread, scorers=("features",), ideal=None, range=(0.0, None), unit="", forget_direction=None),
     component(),
     component(scorers=(EACH_KIND,), min_samples=60),
     component(Similar, scorers=("clip",), ideal=None, range=(-100.0, 100.0)),
+    component(Unlike, scorers=(), ideal=0.0, range=(0.0, 255.0), unit="", direction="down", compares="before"),
+    component(Apart, scorers=("features",), ideal=None, range=(0.0, None), unit="", compares="pictures"),
     component(Dark, scorers=(), range=(0, 255), ideal=None, unit=""),
 ]
 BAD: list[tuple[Any, Component, str]] = [
@@ -206,6 +245,7 @@ BAD: list[tuple[Any, Component, str]] = [
     (metrics.check_bad_verdicts, component(Trusting), "given NaN verdicts, it gives {"),
     (metrics.check_direction, component(forget_direction="up"), "on 'forget' the right verdicts give 0.0"),
     (metrics.check_direction, component(direction="down", forget_direction=None), "on 'retain' the right verdicts"),
+    (metrics.check_same_pictures, PAIRS, "pictures compared with themselves give 0.0 on 'forget', not 1.0"),
     (metrics.check_inputs_untouched, component(Destructive, scorers=()), "it changes the batch"),
 ]
 
@@ -216,7 +256,7 @@ def test_a_good_metric_passes(check, good):
     if check.fits(good):
         check.function(good)
     else:
-        assert not good.spec.scorers
+        assert check.function is metrics.check_same_pictures or not good.spec.scorers
 
 
 @pytest.mark.parametrize(("check", "bad", "problem"), BAD)

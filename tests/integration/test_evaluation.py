@@ -10,8 +10,9 @@ import torch
 
 from vu_core.context import RunContext
 from vu_core.errors import ConfigError
-from vu_core.evaluation import MetricUse, evaluate, judge, metric_use
-from vu_core.interfaces import Classes
+from vu_core.evaluation import MetricUse, evaluate, metric_use, reference_of
+from vu_core.interfaces import Classes, Picture
+from vu_core.judging import judge
 from vu_core.registry import Entry
 from vu_core.specs import MetricSpec
 from vu_core.statistics import mean_measurement
@@ -65,6 +66,32 @@ class MeanScore:
             clusters=[s.cluster for s, _ in rows],
             n_excluded=sum(s.group(self.request) == group for s in self.excluded),
         )
+
+
+class Moved(MeanScore):
+    """How far the judge's numbers moved since before unlearning."""
+
+    def update(self, batch):
+        assert batch.reference.samples == batch.samples
+        moved = (batch.scores["clip"] - batch.reference.scores["clip"]).abs()
+        self.rows += zip(batch.samples, moved.tolist(), strict=True)
+
+
+class FromReal(MeanScore):
+    """How far the judge's numbers are from the mean over real pictures of the same group."""
+
+    real: list
+
+    def update(self, batch):
+        self.rows += zip(batch.samples, batch.scores["clip"].tolist(), strict=True)
+        self.real = getattr(self, "real", [])
+        if batch.reference:
+            self.real += zip(batch.reference.samples, batch.reference.scores["clip"].tolist(), strict=True)
+
+    def _of(self, group) -> Measurement:
+        drawn = super()._of(group)
+        real = [v for s, v in self.real if s.group(self.request) == group]
+        return Measurement(group=group, value=drawn.value - sum(real) / len(real), n=drawn.n, note="a distance")
 
 
 class Failing(MeanScore):
@@ -147,6 +174,93 @@ def test_a_metric_fails_alone_when_its_judge_is_missing(tmp_path):
     results, errors = evaluated(tmp_path, uses=[use(scorers=("face",), name="faces"), use()])
     assert {r.metric for r in results} == {"toy"}
     assert "no scorer plays the role 'face'" in errors[0]
+
+
+PAIRS = {"compares": "before", "range": (0.0, None)}
+
+
+def test_pairs_are_measured_once(tmp_path):
+    results, errors = evaluated(tmp_path, uses=[use(Moved, **PAIRS)], batch_size=7)
+    assert errors == []
+    forget, retain = results
+    assert (forget.before, forget.change, forget.interval, forget.before_interval) == (None, None, None, None)
+    assert forget.after == pytest.approx(0.2)
+    assert forget.after_interval.low == pytest.approx(0.2)
+    assert (forget.n, retain.n, retain.after) == (12, 12, 0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_a_pair_needs_both_pictures_and_both_verdicts(tmp_path, batch_size):
+    before = {**BEFORE, "dog-0": 13}
+    after = {key: level for key, level in AFTER.items() if key != "cat-3"}
+    results, errors = evaluated(tmp_path, before=before, after=after, uses=[use(Moved, **PAIRS)], batch_size=batch_size)
+    assert [(r.n, r.n_excluded) for r in results] == [(11, 1), (11, 1)]
+    assert len(errors) == 1
+    assert "after: 2 of 24 pictures are excluded" in errors[0]
+
+
+def test_pictures_of_two_sizes_are_no_pair(tmp_path):
+    def smaller(sample: Sample) -> torch.Tensor:
+        return torch.zeros((3, 2, 4), dtype=torch.uint8)
+
+    ctx = RunContext(out_dir=tmp_path)
+    found, errors = evaluate(smaller, pictures(AFTER), SAMPLES, [use(Moved, **PAIRS)], {"clip": Brightness()}, ctx)
+    assert found == []
+    assert "the picture is 4 x 4 now and was 2 x 4 before unlearning" in errors[0]
+
+
+def test_nothing_after_leaves_no_pair(tmp_path):
+    ctx = RunContext(out_dir=tmp_path)
+    uses = [use(Moved, **PAIRS), use()]
+    results, errors = evaluate(pictures(BEFORE), None, SAMPLES, uses, {"clip": Brightness()}, ctx)
+    assert errors == []
+    assert (results[0].before, results[0].after, results[0].n) == (None, None, 0)
+    assert "none is after" in results[0].note
+    assert results[1].before is not None
+
+
+class Real:
+    """A dataset with a few pictures, one of which cannot be read."""
+
+    def pictures(self, split):
+        levels = {"cat": [10, 20], "dog": [30, 50, None]}
+        return [
+            Picture(
+                id=f"{split}-{name}-{i}",
+                caption=name,
+                attributes={"object": name},
+                load=lambda level=level: solid(level),
+            )
+            for name, found in levels.items()
+            for i, level in enumerate(found)
+        ]
+
+
+def solid(level: int | None) -> torch.Tensor:
+    if level is None:
+        raise OSError("damaged")
+    return torch.full((3, 9, 9), level, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_sets_are_compared_with_real_pictures(tmp_path, batch_size):
+    uses = [use(FromReal, compares="pictures"), use()]
+    reference = reference_of(uses, Real())
+    assert {sample.id.partition("-")[0] for sample in reference.samples} == {"test"}
+    results, errors = evaluated(tmp_path, uses=uses, reference=reference, batch_size=batch_size, allowed_excluded=0.5)
+    assert errors == []
+    forget, retain = results[:2]
+    assert forget.before == pytest.approx((105.5 - 15) / 255)
+    assert retain.before == retain.after == pytest.approx((105.5 - 40) / 255)
+    assert forget.change == pytest.approx(-0.2)
+    assert "not a mean" in forget.note
+    assert results[2:] == evaluated(tmp_path, uses=[use()])[0]
+
+
+def test_a_metric_of_real_pictures_needs_a_dataset_that_has_some():
+    assert reference_of([use()], None) is None
+    with pytest.raises(ConfigError, match="metric 'toy' compares with real pictures, but the protocol's dataset"):
+        reference_of([use(compares="pictures")], object())
 
 
 def test_direction_and_label_of_a_result(tmp_path):

@@ -104,7 +104,7 @@ def test_a_judge_can_be_chosen_and_is_recorded_and_repeated(vu):
 
 def test_a_judge_can_be_named_for_a_role_that_only_a_metric_asks_for(vu):
     result = vu(*BASE, "--metric", "lonely", "--scorer", "ghost=toy-ghost", "--dry-run", "--json")
-    assert json.loads(result.stdout)["scorers"] == "object=toy-object, ghost=toy-ghost"
+    assert json.loads(result.stdout)["scorers"] == "ghost=toy-ghost"
 
 
 def test_options_on_the_command_line_win_over_run_toml_and_over_the_preset(vu):

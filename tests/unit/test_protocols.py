@@ -9,6 +9,7 @@ import pytest
 
 from vu_core.errors import ConfigError
 from vu_core.protocols import describe, parse_protocol, read_protocol, samples_of
+from vu_core.published import deviations
 from vu_core.types import Concept
 
 TEXT = """
@@ -33,6 +34,9 @@ object = "toy-object"
 ua = {}
 cra = { pooled = true }
 """
+
+
+PUBLISHED = {"method": "ESD", "values": {"ua": 98.58}, "source": "arXiv:2402.11846", "evidence": "paper"}
 
 
 class Toy:
@@ -99,7 +103,12 @@ def test_noise_of_each_prompt_is_its_own_when_asked():
         ({"seeds": [1, 1]}, "different numbers"),
         ({"seeds": ["a"]}, "seeds"),
         ({"sedes": [1]}, "Did you mean 'seeds'"),
-        ({"seeds": None}, "does not say 'seeds'"),
+        ({"seeds": None}, "'seeds' is empty"),
+        ({"prompts": {"url": "https://x/a.csv", "sha256": "0" * 64, "role": "forget"}}, "'templates' and [prompts]"),
+        ({"dataset": ""}, "grid.object"),
+        ({"original": {"steps": "many"}}, "in [original]"),
+        ({"published": [{"method": "ESD", "values": {"ua": 1.0}, "evidence": "paper"}]}, "does not say 'source'"),
+        ({"published": [PUBLISHED | {"evidence": "hearsay"}]}, "in [[published]] 1"),
         ({"seed_rule": "own"}, "seed_rule"),
         ({"sampler__step": 3}, "Did you mean 'steps'"),
         ({"sampler__steps": 0}, ">= 1"),
@@ -124,6 +133,40 @@ def test_concepts_must_be_the_datasets():
         list(samples_of(parsed(grid__style=["notoo"]), Toy()))
     with pytest.raises(ConfigError, match="person"):
         list(samples_of(parsed(grid={"person": "all"}, templates=["{person}"]), Toy()))
+
+
+def test_without_a_dataset_the_grid_s_names_are_the_concepts():
+    protocol = parsed(dataset="", grid={"object": ["cat", "dog"]}, templates=["a {object}"], seeds=[3])
+    samples = list(samples_of(protocol, Toy()))
+    assert [(s.prompt, dict(s.attributes)) for s in samples] == [
+        ("a cat", {"object": "cat"}),
+        ("a dog", {"object": "dog"}),
+    ]
+
+
+def test_what_was_published_is_kept_and_described():
+    protocol = parsed(
+        deviations=["files: PNG here"],
+        original={"steps": 100, "scorers": {"object": "vit"}},
+        published=[PUBLISHED],
+        needs={"toy-object": "a file"},
+    )
+    rows = describe(protocol)
+    assert rows["published 1"] == "ESD: ua 98.58 [paper, arXiv:2402.11846]"
+    assert (rows["as published"], rows["needs toy-object"]) == ("steps 100, object vit", "a file")
+    assert deviations(protocol, model="m", dtype="float32", pictures=1, metrics=["ua"]) == [
+        "files: PNG here",
+        "steps: 4 here, 100 as published",
+        "judge of object: toy-object here, vit as published",
+        "not measured: cra",
+    ]
+    assert deviations(parsed(), model="m", dtype="float32", pictures=1, metrics=["ua"]) == []
+
+
+@pytest.mark.parametrize(("changes", "noise"), [({}, "shared"), ({"seed_rule": "per-prompt"}, "per-prompt")])
+def test_the_rule_of_the_noise(changes, noise):
+    assert parsed(**changes).noise == noise
+    assert parsed(**changes, sampler__noise="sequential").noise == "sequential"
 
 
 def test_files_that_cannot_be_read(tmp_path: Path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+DATA = ("--data takes key=value", "--data root=DIR")
 SCORER = ("--scorer takes role=name", "--scorer object=emoji-object-b")
+"""What errors say of options for a dataset and of judges; see `pairs`."""
 
 
 def names(given: Sequence[str] | None) -> list[str] | None:

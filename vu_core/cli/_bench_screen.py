@@ -33,6 +33,8 @@ def show(record: BenchRecord) -> None:
         console.print("Means over n concepts, each forgotten in a run of its own; 95 % intervals over concepts")
         if names := names_line([row.result for row in record.table]):
             console.print(names, markup=False)
+    for row in record.published:
+        console.print(f"published: {row}", markup=False)
     for name, found in record.interference.items():
         console.print(_damage(name, found), markup=False)
     for warning in record.warnings:

@@ -26,6 +26,7 @@ def bench_command(
     seeds: Annotated[list[str] | None, typer.Option(help="Seeds of the unlearners; default: 0.")] = None,
     model: Annotated[str | None, typer.Option(help="Name, folder or hub id; default: the embedded model.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Where concepts come from; default: the model's own.")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="A dataset's option, key=value, as in root=DIR.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the protocol's own.")] = None,
     scorer: Annotated[
         list[str] | None, typer.Option(help="Judge in place of the protocol's, role=name; see 'vu list scorer'.")
@@ -37,7 +38,7 @@ def bench_command(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from a hub.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Allow fetching model and data from a hub.")] = False,
     revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="The bench's folder; default: one named after the protocol under runs/.")
@@ -52,12 +53,13 @@ def bench_command(
     import re
 
     from vu_core.benchplan import ALL, plan_bench
-    from vu_core.cli._arguments import SCORER, names, numbers, pairs
+    from vu_core.cli._arguments import DATA, SCORER, names, numbers, pairs
     from vu_core.registry import Registry
 
     given = {
         "model": model,
         "dataset": dataset,
+        "data": pairs(data, *DATA) or None,
         "metrics": names(metric),
         "scorers": pairs(scorer, *SCORER) or None,
         "preset": preset,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-PASSED, FAILED = "passed", "failed"
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
 @app.command("check")
@@ -35,12 +35,13 @@ def check_command(
         hint = f"{did_you_mean(select, names)} Checks: {', '.join(names)}.".lstrip()
         raise ConfigError(f"no check of {plugin} has '{select}' in its id", hint=hint)
     rows = [_row(case) for case in progress.track(chosen, len(chosen), f"checking {plugin}")]
-    failed = sum(row["outcome"] == FAILED for row in rows)
+    failed, skipped = (sum(row["outcome"] == outcome for row in rows) for outcome in (FAILED, SKIPPED))
     if as_json:
         _print_json(chosen[0].plugin.record, rows)
     else:
         _print_table(rows)
-        typer.echo(f"{len(rows) - failed} passed, {failed} failed")
+        left_out = f", {skipped} skipped" if skipped else ""
+        typer.echo(f"{len(rows) - failed - skipped} passed, {failed} failed{left_out}")
     if failed:
         raise typer.Exit(1)
 
@@ -50,16 +51,17 @@ def _row(case: Case) -> dict[str, str]:
     import sys
     from contextlib import redirect_stdout
 
-    from vu_core.testing.cases import CheckError
+    from vu_core.testing.cases import CheckError, CheckSkipped
 
     component = case.component.label if case.component else ""
-    message = ""
+    outcome, message = PASSED, ""
     try:
         with redirect_stdout(sys.stderr):
             case()
     except CheckError as error:
-        message = str(error)
-    outcome = FAILED if message else PASSED
+        outcome, message = FAILED, str(error)
+    except CheckSkipped as error:
+        outcome, message = SKIPPED, str(error)
     return {"check": case.check.name, "component": component, "outcome": outcome, "message": message}
 
 

@@ -26,6 +26,7 @@ def eval_command(
     model: Annotated[str, typer.Option(help="Name, folder or hub id; default: the one the edits were made for.")] = "",
     edit_scale: Annotated[float, typer.Option(help="Strength of the edits: 0 is the base model.")] = 1.0,
     dataset: Annotated[str, typer.Option(help="Where concepts come from; default: the run's, or the model's.")] = "",
+    data: Annotated[list[str] | None, typer.Option(help="A dataset's option, key=value, as in root=DIR.")] = None,
     protocol: Annotated[str, typer.Option(help="Name or TOML file; default: the run's, or the model's.")] = "",
     metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the run's, or the protocol's own.")] = None,
     scorer: Annotated[
@@ -33,7 +34,7 @@ def eval_command(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
-    download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from a hub.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Allow fetching model and data from a hub.")] = False,
     revision: Annotated[str, typer.Option(help="Revision of a hub model.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder for record, pictures and verdicts; default: none.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would happen, stop.")] = False,
@@ -45,7 +46,7 @@ def eval_command(
     """
     from dataclasses import replace
 
-    from vu_core.cli._arguments import SCORER, names, pairs
+    from vu_core.cli._arguments import DATA, SCORER, names, pairs
     from vu_core.measuring import plan_measuring
     from vu_core.models import plan_model
     from vu_core.registry import Registry
@@ -61,8 +62,10 @@ def eval_command(
         protocol=again.protocol if again else protocol,
         forget=names(forget) or (),
         dataset=dataset or (subject.run.dataset if subject.run else ""),
+        data=pairs(data, *DATA) or (subject.run.data if subject.run else {}),
         metrics=names(metric) or (again.metrics if again else ()),
         scorers={**(again.scorers if again else {}), **pairs(scorer, *SCORER)},
+        download=download,
     )
     if dry_run:
         _show_plan(plan, subject, out, json_output=json_output)

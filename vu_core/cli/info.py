@@ -77,17 +77,18 @@ def _print_text(registry: Registry, entry: Entry[Any], options: list[Option]) ->
     for key, text in facts.items():
         if text and key not in _HEADER:
             typer.echo(f"{key:<{width}}  {text}")
+    flag = "--data" if spec.kind == "dataset" else "-o"
     for option in options:
         typer.echo()
-        _print_option(option)
+        _print_option(flag, option)
 
 
-def _print_option(option: Option) -> None:
+def _print_option(flag: str, option: Option) -> None:
     from vu_core.config import REQUIRED
 
     default = option.default if option.default == REQUIRED else f"default {option.default}"
     symbol = f"{option.symbol} of the paper" if option.symbol else ""
-    typer.echo(f"-o {option.name}=...  {', '.join(filter(None, (option.type, option.range, default, symbol)))}")
+    typer.echo(f"{flag} {option.name}=...  {', '.join(filter(None, (option.type, option.range, default, symbol)))}")
     if option.help:
         typer.echo(f"   {option.help}")
 

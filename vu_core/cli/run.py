@@ -25,6 +25,7 @@ def run_command(
         str | None, typer.Option(help="Folder of an earlier run, whose edits are in the model already.")
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Where concepts come from; default: the model's own.")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="A dataset's option, key=value, as in root=DIR.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Name or TOML file; default: the model's own.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the protocol's own.")] = None,
     scorer: Annotated[
@@ -37,7 +38,7 @@ def run_command(
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness of the unlearner.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None,
-    download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from a hub.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Allow fetching model and data from a hub.")] = False,
     revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
     config: Annotated[Path | None, typer.Option("-c", "--config", help="A run.toml to repeat.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: a new one under runs/.")] = None,
@@ -50,7 +51,7 @@ def run_command(
 
     Example: vu run uce --forget cat
     """
-    from vu_core.cli._arguments import SCORER, names, pairs
+    from vu_core.cli._arguments import DATA, SCORER, names, pairs
 
     given = {
         "unlearner": unlearner or None,
@@ -72,6 +73,7 @@ def run_command(
     values = {key: value for key, value in given.items() if value is not None}
     tables = {
         "options": pairs(option, "-o takes key=value", "-o erase_scale=2"),
+        "data": pairs(data, *DATA),
         "scorers": pairs(scorer, *SCORER),
     }
     spec = _spec(values, tables, config, out if resume else None)

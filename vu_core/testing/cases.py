@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+from unittest import SkipTest
 
 from vu_core.discovery import PluginRecord, Plugins, discover, find_distribution
-from vu_core.errors import VuError
+from vu_core.errors import DataError, VuError
 from vu_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class CheckError(AssertionError):
         super().__init__(f"{problem.rstrip('.')}. {fix}")
         self.problem = problem
         self.fix = fix
+
+
+class CheckSkipped(SkipTest):
+    """A check could not be made, for want of files that the user brings; pytest shows it as skipped."""
 
 
 def expect(condition: bool, problem: str, fix: str) -> None:
@@ -180,11 +185,14 @@ class Case:
 
         Raises:
             CheckError: The plugin breaks the law, or its code raises where the law forbids it.
+            CheckSkipped: It needs files that are not on this machine.
         """
         try:
             self.check.function(self.component or self.plugin)
         except CheckError:
             raise
+        except DataError as error:
+            raise CheckSkipped(str(error)) from error
         except (Exception, SystemExit) as error:
             message = error.message if isinstance(error, VuError) else " ".join(str(error).split())
             traceback = f"See the traceback: pytest --pyargs vu_core.testing --vu-plugin {self.plugin.record.name}"

@@ -67,7 +67,7 @@ def test_prompts_to_retain_show_nothing_forgotten():
     assert any("cat" in prompt.split() for prompt in data.dataset.prompts(CAT))
 
 
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SPLITS: tuple[Split, ...] = ("train", "validation", "test", "membership")
 
 
 def test_pictures_are_the_same_each_time_and_no_picture_is_in_two_splits():

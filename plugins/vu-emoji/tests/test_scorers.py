@@ -10,7 +10,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from vu_emoji.judges import EmojiClassifier
-from vu_emoji.scorers import ClipJudge, Judge, object_judge, second_object_judge, second_style_judge, style_judge
+from vu_emoji.scorers import (
+    ClipFeatures,
+    ClipJudge,
+    Judge,
+    object_judge,
+    second_object_judge,
+    second_style_judge,
+    style_judge,
+)
 
 from vu_core import PluginError
 
@@ -97,6 +105,19 @@ def test_clip_compares_each_picture_with_its_own_prompt(judges: Path):
     assert bool((found.abs() <= 1).all())
     assert found.unique().numel() == 3
     torch.testing.assert_close(turned.flip(0), found)
+
+
+def test_features_are_what_clip_compares_with_a_prompt(judges: Path):
+    from transformers import CLIPModel
+
+    model = CLIPModel.from_pretrained(judges / "clip").eval()
+    scorer = ClipFeatures(folder=judges / "clip")
+    with torch.no_grad():
+        found = scorer.score(pictures(3), [""] * 3)
+        output = model(input_ids=torch.tensor([[1, 2, 3]]), pixel_values=pictures(3).float() / 127.5 - 1)
+    torch.testing.assert_close(found, output.image_embeds)
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
+    assert scorer.version == ClipJudge(folder=judges / "clip").version
 
 
 def test_a_prompt_that_is_too_long_is_cut_with_a_warning(judges: Path, caplog: pytest.LogCaptureFixture):

@@ -257,5 +257,4 @@ def test_clip_score_refuses_what_is_no_cosine(cosines):
 def test_specs_are_valid():
     specs = list(vu_metrics())
     assert [problem for spec in specs for problem in spec.problems()] == []
-    names = ["ua", "ua_recognised", "replaced", "unrecognised", "ira", "cra", "clip_score"]
-    assert [spec.name for spec in specs] == names
+    assert len({spec.name for spec in specs}) == len(specs)

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 from vu_train.captions import replace_concept
-from vu_train.images import read_image
 from vu_train.pictures import load_pictures
 from vu_train.settings import DataSettings
 
 from vu_core import Concept, Data, Request, RequestError, RunError
 from vu_core.interfaces import Picture
+from vu_core.pictures import read_image
 
 CAT, DOG, CAR = Concept(name="cat"), Concept(name="dog"), Concept(name="car")
 COLOURS = {"cat": (255, 0, 0), "dog": (0, 255, 0), "car": (0, 0, 255)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,10 @@ KINDS = {"object": OBJECTS, "style": STYLES}
 
 _TOLERANCE = 1e-6
 _SEEDS = 3
+_IMAGES = ":images"
+
+# Pictures are as small as the metric takes them: some need a side of 176 pixels.
+_SIDES = (8, 176)
 
 Right = Callable[[Sample, str], bool]
 """Whether the scorer of a role finds in a picture what its prompt asks for."""
@@ -35,7 +39,7 @@ Right = Callable[[Sample, str], bool]
 def check_measures(component: Component) -> None:
     """It returns a measurement a group: of forget, retain, neighbours or a concept, each once."""
     samples = _samples(component)
-    found = _compute(component, [_batch(samples, _outputs(component))])
+    found = _compute(component, [_batch(samples, _form(component))])
     fix = "compute() returns a sequence of Measurement, one a group."
     expect(bool(found) and all(isinstance(one, Measurement) for one in found), f"compute() returns {found!r}", fix)
     groups = [one.group for one in found]
@@ -78,13 +82,13 @@ def check_interval(component: Component) -> None:
 
 def check_batches(component: Component) -> None:
     """Any split into batches and any order of samples gives the same result."""
-    samples, outputs = _samples(component), _outputs(component)
-    whole = _measure(component, [_batch(samples, outputs)])
+    samples, form = _samples(component), _form(component)
+    whole = _measure(component, [_batch(samples, form)])
     backwards = samples[::-1]
     splits = {
-        "one by one": [_batch([sample], outputs) for sample in samples],
-        "in uneven batches": [_batch(samples[:5], outputs), _batch(samples[5:], outputs)],
-        "in another order": [_batch(backwards[i : i + 7], outputs) for i in range(0, len(samples), 7)],
+        "one by one": [_batch([sample], form) for sample in samples],
+        "in uneven batches": [_batch(samples[:5], form), _batch(samples[5:], form)],
+        "in another order": [_batch(backwards[i : i + 7], form) for i in range(0, len(samples), 7)],
     }
     for how, batches in splits.items():
         _expect_equal(whole, _measure(component, batches), f"given the samples {how}")
@@ -92,11 +96,11 @@ def check_batches(component: Component) -> None:
 
 def check_excluded(component: Component) -> None:
     """Excluded samples are counted, and change no value."""
-    samples, outputs = _samples(component), _outputs(component)
+    samples, form = _samples(component), _form(component)
     left_out, kept = samples[::4], [sample for i, sample in enumerate(samples) if i % 4]
-    whole = _measure(component, [_batch(samples, outputs)])
-    without = _measure(component, [_batch(kept, outputs)])
-    found = _measure(component, [_batch(kept, outputs)], left_out)
+    whole = _measure(component, [_batch(samples, form)])
+    without = _measure(component, [_batch(kept, form)])
+    found = _measure(component, [_batch(kept, form)], left_out)
     counts_aside = {group: replace(one, n_excluded=0) for group, one in found.items()}
     _expect_equal(without, counts_aside, "given excluded samples besides")
     for group, one in found.items():
@@ -113,9 +117,9 @@ def check_no_samples(component: Component) -> None:
 
 def check_bad_pictures(component: Component) -> None:
     """Pictures that are not uint8 are refused with a VuError, or make no difference."""
-    samples, outputs = _samples(component), _outputs(component)
-    batch = _batch(samples, outputs)
-    wrong = replace(batch, images=batch.images.float() / 255)
+    samples, form = _samples(component), _form(component)
+    batch = _batch(samples, form)
+    wrong = _with_float_images(batch)
     try:
         found = _measure(component, [wrong])
     except VuError:
@@ -127,24 +131,25 @@ def check_bad_verdicts(component: Component) -> None:
     """Verdicts that are NaN are refused with a VuError, or give no value."""
     import torch
 
-    batch = _batch(_samples(component), _outputs(component))
-    for verdict in batch.scores.values():
-        torch.Tensor.fill_(verdict.probabilities if isinstance(verdict, Classes) else verdict, math.nan)
+    batch = _batch(_samples(component), _form(component))
+    for name, verdict in _tensors(batch).items():
+        if not name.endswith(_IMAGES):
+            torch.Tensor.fill_(verdict, math.nan)
     _expect_refusal(component, [batch], "given NaN verdicts")
 
 
 def check_direction(component: Component) -> None:
     """What is forgotten and kept as asked scores no worse, by the declared direction, than the contrary."""
-    samples, outputs = _samples(component), _outputs(component)
-    if "features" in outputs.values():
+    samples, form = _samples(component), _form(component)
+    if "features" in form.outputs.values():
         return  # which features are better cannot be told without a reference
 
     def asked(sample: Sample, role: str) -> bool:
         forgotten = [concept for concept in REQUEST.forget if sample.shows(concept)]
         return not forgotten if role not in KINDS else role not in {concept.kind for concept in forgotten}
 
-    best = _measure(component, [_batch(samples, outputs, asked)])
-    worst = _measure(component, [_batch(samples, outputs, lambda sample, role: not asked(sample, role))])
+    best = _measure(component, [_batch(samples, form, asked)])
+    worst = _measure(component, [_batch(samples, form, lambda sample, role: not asked(sample, role))])
     use = MetricUse(spec=component.spec, load=component.load, request=REQUEST)
     for group in best.keys() & worst.keys():
         sign = {"up": 1, "down": -1, "none": 0}[use.direction(group)]
@@ -155,9 +160,20 @@ def check_direction(component: Component) -> None:
             expect(sign * (good - bad) >= -_TOLERANCE, problem, fix)
 
 
+def check_same_pictures(component: Component) -> None:
+    """Pictures compared with themselves reach the ideal."""
+    batch = _batch(_samples(component), _form(component))
+    same = replace(batch, reference=replace(batch, reference=None))
+    for group, one in _measure(component, [same]).items():
+        near = one.value is None or math.isclose(one.value, component.spec.ideal, abs_tol=_TOLERANCE)
+        fix = "Correct ideal in the spec, or the computation."
+        problem = f"pictures compared with themselves give {one.value} on '{group}', not {component.spec.ideal}"
+        expect(near, problem, fix)
+
+
 def check_inputs_untouched(component: Component) -> None:
     """It changes neither pictures nor verdicts, which other metrics use, too."""
-    batch, copy = (_batch(_samples(component), _outputs(component)) for _ in range(2))
+    batch, copy = (_batch(_samples(component), _form(component)) for _ in range(2))
     _measure(component, [batch])
     same = _tensors(batch).keys() == _tensors(copy).keys() and all(
         tensor.equal(_tensors(copy)[name]) for name, tensor in _tensors(batch).items()
@@ -188,13 +204,45 @@ def _often(sample: Sample, role: str) -> bool:
     return _number(sample.id + role) % 4 > 0
 
 
-def _batch(samples: Sequence[Sample], outputs: Mapping[str, str], right: Right = _often) -> Batch:
-    """Return ``samples`` with pictures and verdicts that depend on each sample alone."""
+@dataclass(frozen=True, kw_only=True)
+class _Form:
+    """What a metric is given.
+
+    Attributes:
+        outputs: What its scorers compute, by role.
+        side: Height and width of the pictures.
+        compares: As in its spec.
+    """
+
+    outputs: Mapping[str, str]
+    side: int
+    compares: str
+
+
+def _batch(samples: Sequence[Sample], form: _Form, right: Right = _often) -> Batch:
+    """Return ``samples`` with pictures and verdicts that depend on each sample alone, and their reference."""
+    batch = _judged(samples, form, right)
+    if not form.compares:
+        return batch
+    others = [replace(sample, id=f"reference-{sample.id}") for sample in samples]
+    reference = _judged(others, form, _often)
+    if form.compares == "before":
+        reference = replace(reference, samples=batch.samples)
+    return replace(batch, reference=reference)
+
+
+def _judged(samples: Sequence[Sample], form: _Form, right: Right) -> Batch:
     import torch
 
-    images = [torch.randint(0, 256, (3, 8, 8), generator=_generator(sample.id)) for sample in samples]
-    scores = {role: _VERDICTS[kind](samples, role, right) for role, kind in outputs.items()}
+    shape = (3, form.side, form.side)
+    images = [torch.randint(0, 256, shape, generator=_generator(sample.id)) for sample in samples]
+    scores = {role: _VERDICTS[kind](samples, role, right) for role, kind in form.outputs.items()}
     return Batch(samples=list(samples), images=torch.stack(images).to(torch.uint8), scores=scores)
+
+
+def _with_float_images(batch: Batch) -> Batch:
+    reference = _with_float_images(batch.reference) if batch.reference else None
+    return replace(batch, images=batch.images.float() / 255, reference=reference)
 
 
 def _classes(samples: Sequence[Sample], role: str, right: Right) -> Classes:
@@ -237,19 +285,21 @@ _VERDICTS: dict[str, Callable[[Sequence[Sample], str, Right], Any]] = {
 }
 
 
-def _outputs(component: Component) -> dict[str, str]:
-    """Return, by role, what the metric's scorers compute: classes for a kind of concept, else the first it accepts."""
+@cache
+def _form(component: Component) -> _Form:
+    """Return the first form that the metric accepts; a role that is a kind of concept is played by a classifier."""
     samples = _samples(component)
     roles = component.spec.roles(KINDS)
     refusals = []
-    for choice in product(*(("classes",) if role in KINDS else tuple(_VERDICTS) for role in roles)):
-        outputs = dict(zip(roles, choice, strict=True))
+    accepted = [("classes",) if role in KINDS else tuple(_VERDICTS) for role in roles]
+    for side, choice in product(_SIDES, product(*accepted)):
+        form = _Form(outputs=dict(zip(roles, choice, strict=True)), side=side, compares=component.spec.compares)
         try:
-            _compute(component, [_batch(samples, outputs)])
+            _compute(component, [_batch(samples, form)])
         except Exception as error:
             refusals.append(f"{type(error).__name__}: {error}")
         else:
-            return outputs
+            return form
     fix = "It is called as cls(request=, neighbours=, config=), then update(batch) and compute()."
     raise CheckError(f"it cannot measure {len(samples)} sound samples: {refusals[0]}", fix)
 
@@ -269,7 +319,7 @@ def _measure(component: Component, batches: Iterable[Batch], excluded: Iterable[
 
 def _mixed(component: Component) -> dict[str, Measurement]:
     """Return what it measures on samples of which some are right and some are wrong."""
-    return _measure(component, [_batch(_samples(component), _outputs(component))])
+    return _measure(component, [_batch(_samples(component), _form(component))])
 
 
 def _expect_equal(one: Mapping[str, Measurement], other: Mapping[str, Measurement], how: str) -> None:
@@ -302,11 +352,13 @@ def _expect_refusal(component: Component, batches: Sequence[Batch], how: str) ->
 
 
 def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
+    """Return all tensors of a batch and its reference by name; those that are pictures end in `_IMAGES`."""
     verdicts = {
         role: verdict.probabilities if isinstance(verdict, Classes) else verdict
         for role, verdict in batch.scores.items()
     }
-    return {"images": batch.images, **verdicts}
+    reference = _tensors(batch.reference) if batch.reference else {}
+    return {_IMAGES: batch.images, **verdicts, **{f"reference {name}": found for name, found in reference.items()}}
 
 
 def _number(text: str) -> int:
@@ -323,6 +375,10 @@ def _has_scorers(component: Component) -> bool:
     return bool(component.spec.scorers)
 
 
+def _has_ideal_pairs(component: Component) -> bool:
+    return component.spec.compares == "before" and component.spec.ideal is not None
+
+
 _check = partial(Check, subject="metric")
 
 CHECKS = (
@@ -335,5 +391,6 @@ CHECKS = (
     _check(check_bad_pictures),
     _check(check_bad_verdicts, when=_has_scorers),
     _check(check_direction, when=_has_scorers),
+    _check(check_same_pictures, when=_has_ideal_pairs),
     _check(check_inputs_untouched),
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import partial
 
-from vu_core.errors import VuError
+from vu_core.datasets import open_dataset
+from vu_core.errors import DataError, VuError
 from vu_core.evaluation import metric_use
 from vu_core.protocols import Protocol, load_protocol, samples_of
 from vu_core.testing.cases import Check, CheckError, Component, expect
@@ -18,18 +20,21 @@ def check_file(component: Component) -> None:
 
 
 def check_names(component: Component) -> None:
-    """Dataset, metrics and scorers that it names are installed."""
+    """Dataset, metrics and scorers that it names are installed, or it says what they take."""
     protocol = _protocol(component)
-    named = [("dataset", protocol.dataset)]
+    named = [("dataset", protocol.dataset)] if protocol.dataset else []
     named += [("scorer", name) for name in protocol.scorers.values()] + [("metric", name) for name in protocol.metrics]
     missing = []
     for kind, name in named:
         try:
             component.registry.get(kind, name)
         except VuError:
-            missing.append(f"{kind} '{name}'")
-    fix = "Correct the name, or install the plugin that provides it: 'vu list' shows what there is."
+            if name not in protocol.needs:
+                missing.append(f"{kind} '{name}'")
+    fix = "Correct the name, or install the plugin that provides it, or say in [needs] what it takes."
     expect(not missing, f"it names what is not installed: {', '.join(missing)}", fix)
+    idle = [name for name in protocol.needs if name not in {name for _, name in named}]
+    expect(not idle, f"[needs] names {', '.join(idle)}, which it does not use", "Remove it from [needs].")
 
 
 def check_metrics(component: Component) -> None:
@@ -59,6 +64,16 @@ def check_samples(component: Component) -> None:
     expect(not lacking, f"sample {lacking[:1]} does not show all of {protocol.kinds}", "Correct [grid].")
 
 
+def check_deviations(component: Component) -> None:
+    """What differs from a published procedure is said, and every number to compare with names its source."""
+    protocol = _protocol(component)
+    fix = "Describe the procedure in [original], so that runs can be held against it."
+    expect(not protocol.published or protocol.original is not None, "it has [[published]] but no [original]", fix)
+    where = re.compile(r"arXiv:\d{4}\.\d{4,5}\S*|(doi:)?10\.\d{4,}/\S+|https?://\S+")
+    vague = [row.method for row in protocol.published if not where.fullmatch(row.source)]
+    expect(not vague, f"the numbers of {', '.join(vague)} have no source", "Give an arXiv id, a DOI or a URL.")
+
+
 def _protocol(component: Component) -> Protocol:
     name = f"{component.plugin}:{component.spec.name}" if component.plugin else component.spec.name
     try:
@@ -69,8 +84,10 @@ def _protocol(component: Component) -> Protocol:
 
 def _samples(component: Component, protocol: Protocol) -> list[Sample]:
     try:
-        dataset = component.registry.get("dataset", protocol.dataset).load()()
-        return list(samples_of(protocol, dataset))
+        entry = component.registry.get("dataset", protocol.dataset) if protocol.dataset else None
+        return list(samples_of(protocol, open_dataset(entry), (Concept(name="any"),)))
+    except DataError:
+        raise
     except VuError as error:
         raise CheckError(error.message, error.hint or "Correct [grid] or the dataset's name.") from error
 
@@ -82,4 +99,5 @@ CHECKS = (
     _check(check_names),
     _check(check_metrics),
     _check(check_samples),
+    _check(check_deviations),
 )

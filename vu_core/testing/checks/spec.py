@@ -32,7 +32,7 @@ _STEP = {"ge": -1, "gt": 0, "le": 1, "lt": 0}
 _CALLS: dict[str, tuple[tuple[str, ...], type]] = {
     "unlearner": ((), interfaces.Unlearner),
     "metric": (("request", "neighbours", "config"), interfaces.Metric),
-    "dataset": ((), interfaces.Dataset),
+    "dataset": (("config", "download"), interfaces.Dataset),
     "scorer": (("device",), interfaces.Scorer),
 }
 
@@ -84,6 +84,8 @@ def check_target(component: Component) -> None:
         problems = [call_problem(name, inspect.signature(target), "source", **options)]
     else:
         keywords, protocol = _CALLS[component.spec.kind]
+        if component.spec.kind == "dataset" and not has_options(component):
+            keywords = ()
         problems = [call_problem(name, inspect.signature(target), **dict.fromkeys(keywords))]
         problems += signature_problems(target, protocol) if isinstance(target, type) else []
     found = [problem for problem in problems if problem]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 # Unlike those of the pipeline's and the judges' own training, so that no placement is repeated.
-_SEEDS: dict[Split, int] = {"train": 7001, "validation": 7002, "test": 7003}
+_SEEDS: dict[Split, int] = {"train": 7001, "validation": 7002, "test": 7003, "membership": 7004}
 _PLAIN, _COLOURED = 4, 4
 
 

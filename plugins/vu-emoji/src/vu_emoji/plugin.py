@@ -107,6 +107,13 @@ def vu_scorers() -> Iterator[ScorerSpec]:
         outputs="similarity",
         role="clip",
     )
+    yield ScorerSpec(
+        name="emoji-features",
+        summary="Describe an emoji by 128 numbers: its embedding in a small CLIP trained on the art.",
+        target="vu_emoji.scorers:ClipFeatures",
+        outputs="features",
+        role="features",
+    )
 
 
 @hookimpl

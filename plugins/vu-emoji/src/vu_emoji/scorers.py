@@ -80,17 +80,12 @@ class ClipJudge:
     name = "emoji-clip"
 
     def __init__(self, *, device: str = "cpu", folder: Path | None = None) -> None:
-        from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+        from transformers import CLIPTokenizer
 
         folder = folder or judge_folder() / CLIP_FOLDER
-        weights = folder / "model.safetensors"
-        self.version = _version(weights)
-        # Built and filled by hand: from_pretrained draws a progress bar over a file of 3 MB.
-        model: Any = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
-        model.load_state_dict(load_file(weights))
-        self._model = model.float().eval().requires_grad_(False).to(device)
+        self._model, self.version = _load_clip(folder, device)
         self._tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-        self._positions = model.config.text_config.max_position_embeddings
+        self._positions = self._model.config.text_config.max_position_embeddings
         self._device = device
 
     def score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
@@ -108,6 +103,41 @@ class ClipJudge:
             input_ids=torch.tensor(ids, device=self._device), pixel_values=_prepared(images, self._device) * 2 - 1
         )
         return F.cosine_similarity(output.image_embeds.float(), output.text_embeds.float()).cpu()
+
+
+class ClipFeatures:
+    """A picture's embedding, of length 1, in the small CLIP that was trained on the art.
+
+    Args:
+        device: Where it computes.
+        folder: Where the CLIPModel is; the shipped one when None.
+
+    Raises:
+        PluginError: The files are missing.
+    """
+
+    name = "emoji-features"
+
+    def __init__(self, *, device: str = "cpu", folder: Path | None = None) -> None:
+        self._model, self.version = _load_clip(folder or judge_folder() / CLIP_FOLDER, device)
+        self._device = device
+
+    def score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """Return features float32 (N, 128) of ``images`` uint8 (N, 3, H, W) RGB; ``prompts`` are not looked at."""
+        seen = self._model.vision_model(pixel_values=_prepared(images, self._device) * 2 - 1).pooler_output
+        return F.normalize(self._model.visual_projection(seen).float(), dim=1).cpu()
+
+
+def _load_clip(folder: Path, device: str) -> tuple[Any, str]:
+    """Return the CLIPModel in ``folder`` and its version."""
+    from transformers import CLIPConfig, CLIPModel
+
+    weights = folder / "model.safetensors"
+    version = _version(weights)
+    # Built and filled by hand: from_pretrained draws a progress bar over a file of 3 MB.
+    model: Any = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
+    model.load_state_dict(load_file(weights))
+    return model.float().eval().requires_grad_(False).to(device), version
 
 
 def _prepared(images: torch.Tensor, device: str) -> torch.Tensor:

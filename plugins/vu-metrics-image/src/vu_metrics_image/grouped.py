@@ -11,6 +11,13 @@ from vu_core.statistics import mean_measurement
 from vu_core.types import FORGET, NEIGHBOURS, RETAIN
 
 
+def pooled_groups(sample: Sample, request: Request, neighbours: Sequence[Concept]) -> list[str]:
+    """Return the pooled groups of ``sample``: ``forget``; or ``retain``, and ``neighbours`` when it shows one."""
+    if sample.group(request) == FORGET:
+        return [FORGET]
+    return [RETAIN, NEIGHBOURS] if any(sample.shows(concept) for concept in neighbours) else [RETAIN]
+
+
 class GroupedMean(ABC):
     """Mean of one number a sample over the forgotten, the retained, the neighbours, and each concept.
 
@@ -81,7 +88,28 @@ class GroupedMean(ABC):
         groups = self._ordered(self._values.keys() | self._excluded.keys())
         if not groups:
             return [Measurement(group=self._main_group(), value=None, n=0, note=f"no picture {self.counted}")]
-        return [self._measurement(group) for group in groups]
+        return [self.measurement(group, self._values.get(group, [])) for group in groups]
+
+    def measurement(self, group: str, rows: Sequence[tuple[Sample, float]], *, note: str = "") -> Measurement:
+        """Return the mean of ``rows``, the samples of ``group`` with their values.
+
+        Raises:
+            ComputeError: A value is not finite.
+        """
+        plain_share = all(value in (0.0, self.success) for _, value in rows)
+        return mean_measurement(
+            group,
+            [value for _, value in rows],
+            sample_ids=[sample.id for sample, _ in rows],
+            clusters=[sample.cluster or sample.prompt for sample, _ in rows],
+            n_excluded=self.excluded(group),
+            success=self.success if plain_share else None,
+            note=note,
+        )
+
+    def excluded(self, group: str) -> int:
+        """Return how many samples of ``group`` have no picture or no verdict."""
+        return self._excluded.get(group, 0)
 
     def forgotten(self, sample: Sample) -> list[Concept]:
         """Return the forgotten concepts that ``sample`` asks for."""
@@ -91,25 +119,11 @@ class GroupedMean(ABC):
         return RETAIN
 
     def _groups(self, sample: Sample) -> list[str]:
-        forgotten = self.forgotten(sample)
-        if forgotten:
-            return [FORGET, *(concept.name for concept in forgotten)]
-        near = [NEIGHBOURS] if any(sample.shows(concept) for concept in self.neighbours) else []
-        return [RETAIN, *near, *(name for kind, name in sample.attributes.items() if self.breaks_down(kind))]
+        named = [concept.name for concept in self.forgotten(sample)]
+        named = named or [name for kind, name in sample.attributes.items() if self.breaks_down(kind)]
+        return [*pooled_groups(sample, self.request, self.neighbours), *named]
 
     def _ordered(self, groups: Collection[str]) -> list[str]:
         named = [concept.name for concept in (*self.request.forget, *self.neighbours)]
         first = [group for group in (FORGET, RETAIN, NEIGHBOURS, *named) if group in groups]
         return [*dict.fromkeys(first), *sorted(set(groups) - set(first))]
-
-    def _measurement(self, group: str) -> Measurement:
-        rows = self._values.get(group, [])
-        plain_share = all(value in (0.0, self.success) for _, value in rows)
-        return mean_measurement(
-            group,
-            [value for _, value in rows],
-            sample_ids=[sample.id for sample, _ in rows],
-            clusters=[sample.cluster or sample.prompt for sample, _ in rows],
-            n_excluded=self._excluded.get(group, 0),
-            success=self.success if plain_share else None,
-        )

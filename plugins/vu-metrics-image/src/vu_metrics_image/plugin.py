@@ -1,18 +1,32 @@
-"""What this plugin provides: metrics of text-to-image unlearning."""
+"""What this plugin provides: metrics of text-to-image unlearning, and scorers with published weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
 
-from vu_core import MetricSpec, hookimpl
+from vu_core import MetricSpec, ScorerSpec, hookimpl
 from vu_core.specs import EACH_KIND
 
 _UNLEARNCANVAS = "arXiv:2402.11846"
 _CLIPSCORE = "arXiv:2104.08718"
+_IMPROVED_PRECISION = "arXiv:1904.06991"
+_DENSITY = "arXiv:2002.09797"
+
+_SET_OPTIONS = "vu_metrics_image.config:SetConfig"
 
 # Shares of pictures, judged by one classifier a kind of concept.
 _share = partial(MetricSpec, unit="%", range=(0.0, 100.0), scorers=(EACH_KIND,))
+
+# One number a picture, after unlearning beside before: little should change on what is retained.
+_pairs = partial(MetricSpec, compares="before", min_samples=30)
+_distance = partial(_pairs, direction="down", forget_direction="up", ideal=0.0)
+_likeness = partial(_pairs, direction="up", forget_direction="down")
+
+# Sets of pictures against real ones, in the features of one scorer, which is part of the result's name.
+_sets = partial(MetricSpec, unit="", scorers=("features",), compares="pictures", config=_SET_OPTIONS, min_samples=2)
+_distance_of_sets = partial(_sets, direction="down", forget_direction="up")
+_cover = partial(_sets, direction="up", forget_direction="down", config="vu_metrics_image.config:ManifoldConfig")
 
 METRICS = (
     _share(
@@ -72,6 +86,159 @@ METRICS = (
         scorers=("clip",),
         label="clip_score[{clip},100*cos]",
     ),
+    _likeness(
+        name="psnr",
+        summary="Peak signal-to-noise ratio of each picture and the one before unlearning.",
+        target="vu_metrics_image.pairs:Psnr",
+        unit="dB",
+        range=(0.0, None),
+    ),
+    _likeness(
+        name="ssim",
+        summary="Structural similarity of each picture and the one before unlearning.",
+        target="vu_metrics_image.pairs:Ssim",
+        reference="doi:10.1109/TIP.2003.819861",
+        unit="",
+        range=(-1.0, 1.0),
+        ideal=1.0,
+    ),
+    _likeness(
+        name="ms_ssim",
+        summary="Structural similarity at five scales of each picture and the one before; from 176 pixels.",
+        target="vu_metrics_image.pairs:MsSsim",
+        reference="doi:10.1109/ACSSC.2003.1292216",
+        unit="",
+        range=(0.0, 1.0),
+        ideal=1.0,
+    ),
+    _distance(
+        name="lpips",
+        summary="Learned perceptual distance of each picture and the one before unlearning.",
+        target="vu_metrics_image.pairs:Lpips",
+        reference="arXiv:1801.03924",
+        unit="",
+        range=(0.0, None),
+        scorers=("lpips",),
+        label="lpips[{lpips}]",
+    ),
+    _distance(
+        name="image_distance",
+        summary="1 - cos of the features of each picture and the one before: CLIP image distance.",
+        target="vu_metrics_image.pairs:FeatureCosine",
+        unit="",
+        range=(0.0, 2.0),
+        scorers=("features",),
+        label="image_distance[{features}]",
+    ),
+    _distance_of_sets(
+        name="fid",
+        summary="Frechet distance between the features of the pictures and of real ones.",
+        target="vu_metrics_image.distances:Fid",
+        reference="arXiv:1706.08500",
+        range=(0.0, None),
+        label="fid[{features}]",
+    ),
+    _distance_of_sets(
+        name="fid_to_base",
+        summary="Frechet distance between the features of the pictures and of those before unlearning.",
+        target="vu_metrics_image.distances:Fid",
+        reference="arXiv:1706.08500",
+        compares="before",
+        ideal=0.0,
+        range=(0.0, None),
+        label="fid_to_base[{features}]",
+    ),
+    _distance_of_sets(
+        name="kid",
+        summary="Unbiased kernel distance between the features of the pictures and of real ones, times 1000.",
+        target="vu_metrics_image.distances:Kid",
+        reference="arXiv:1801.01401",
+        unit="x1000",
+        label="kid[{features}]",
+    ),
+    _distance_of_sets(
+        name="cmmd",
+        summary="Kernel distance between embeddings of the pictures and of real ones, times 1000.",
+        target="vu_metrics_image.distances:Cmmd",
+        reference="arXiv:2401.09603",
+        unit="x1000",
+        range=(0.0, 40.0),
+        label="cmmd[{features}]",
+    ),
+    _cover(
+        name="precision",
+        summary="Share of the pictures that lie among real ones.",
+        target="vu_metrics_image.manifolds:Precision",
+        reference=_IMPROVED_PRECISION,
+        range=(0.0, 1.0),
+        label="precision[{features}]",
+    ),
+    _cover(
+        name="recall",
+        summary="Share of the real pictures that lie among those drawn.",
+        target="vu_metrics_image.manifolds:Recall",
+        reference=_IMPROVED_PRECISION,
+        range=(0.0, 1.0),
+        label="recall[{features}]",
+    ),
+    _cover(
+        name="density",
+        summary="How densely real pictures lie around those drawn; may exceed 1.",
+        target="vu_metrics_image.manifolds:Density",
+        reference=_DENSITY,
+        range=(0.0, None),
+        label="density[{features}]",
+    ),
+    _cover(
+        name="coverage",
+        summary="Share of the real pictures that have a drawn one nearby.",
+        target="vu_metrics_image.manifolds:Coverage",
+        reference=_DENSITY,
+        range=(0.0, 1.0),
+        label="coverage[{features}]",
+    ),
+)
+
+_inception = partial(
+    ScorerSpec,
+    reference="arXiv:1706.08500",
+    outputs="features",
+    role="features",
+)
+
+SCORERS = (
+    ScorerSpec(
+        name="lpips-alex",
+        summary="Features of AlexNet in which LPIPS is the squared distance.",
+        target="vu_metrics_image.perceptual:alex",
+        reference="arXiv:1801.03924",
+        outputs="features",
+        role="lpips",
+    ),
+    ScorerSpec(
+        name="lpips-vgg",
+        summary="Features of VGG16 in which LPIPS is the squared distance.",
+        target="vu_metrics_image.perceptual:vgg",
+        reference="arXiv:1801.03924",
+        outputs="features",
+        role="lpips",
+    ),
+    _inception(
+        name="inception-v3-torch-fidelity",
+        summary="Features of FID's Inception, pictures resized as torch-fidelity does: no antialiasing.",
+        target="vu_metrics_image.inception:torch_fidelity",
+    ),
+    _inception(
+        name="inception-v3-torchmetrics",
+        summary="Features of FID's Inception, pictures resized as torchmetrics does: bilinear, antialiased.",
+        target="vu_metrics_image.inception:torchmetrics",
+    ),
+    _inception(
+        name="inception-v3-clean-fid",
+        summary="Features of FID's Inception, pictures resized as clean-fid does: Pillow's bicubic.",
+        target="vu_metrics_image.inception:clean_fid",
+        reference="arXiv:2104.11222",
+    ),
 )
 
 
@@ -79,3 +246,9 @@ METRICS = (
 def vu_metrics() -> Iterable[MetricSpec]:
     """Return the metrics."""
     return METRICS
+
+
+@hookimpl
+def vu_scorers() -> Iterable[ScorerSpec]:
+    """Return the scorers whose weights others publish."""
+    return SCORERS

@@ -1,9 +1,6 @@
-"""Reading image files of any kind into one form, and one size."""
+"""Pictures of one size."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -11,23 +8,6 @@ from PIL import Image, ImageOps
 
 BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises for files that are no image, cut short or damaged."""
-
-
-def read_image(file: Path | IO[bytes]) -> torch.Tensor:
-    """Return an image file's picture: uint8 (3, H, W) RGB, upright, on white where it is transparent.
-
-    Raises:
-        OSError: It is missing, no image, or damaged; or another of `BROKEN`.
-    """
-    with Image.open(file) as opened:
-        image = ImageOps.exif_transpose(opened)
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            white = Image.new("RGBA", image.size, "white")
-            white.alpha_composite(image)
-            image = white
-        pixels = np.array(image.convert("RGB"))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def fit_image(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

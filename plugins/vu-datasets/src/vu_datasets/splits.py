@@ -1,0 +1,83 @@
+"""Which picture is in which split: a function of the seed, the picture's id and the shares alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from vu_core import ConfigError
+
+if TYPE_CHECKING:
+    from vu_core.interfaces import Split
+    from vu_datasets.config import FileOptions
+
+TRAIN: Split = "train"
+VALIDATION: Split = "validation"
+TEST: Split = "test"
+MEMBERSHIP: Split = "membership"
+
+
+def draw(seed: int, purpose: str, id_: str) -> float:
+    """Return a number in [0, 1) that looks random, is always the same, and is another for each purpose."""
+    digest = hashlib.sha256(f"{seed}/{purpose}/{id_}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def assign(
+    sources: Mapping[str, str], options: FileOptions, times: Mapping[str, str | float] | None = None
+) -> dict[str, Split]:
+    """Return the split of every picture, by id.
+
+    Args:
+        sources: By id, the split that the source itself puts a picture in; empty where it has none.
+        options: How to split.
+        times: By id, when a picture was made.
+
+    Raises:
+        ConfigError: A split by time is asked for, but the source gives no times.
+
+    Example:
+        >>> from vu_datasets.config import FileOptions
+        >>> assign({"a": "train", "b": "test"}, FileOptions(validation=0, membership=0))
+        {'a': 'train', 'b': 'test'}
+    """
+    if options.split == "temporal":
+        return _by_time(list(sources), options, times or {})
+    given = dict.fromkeys(sources, "") if options.split == "random" else sources
+    named: dict[str, Split] = {VALIDATION: VALIDATION, TEST: TEST}
+    fixed = {id_: named[split] for id_, split in given.items() if split in named}
+    lacking = [part for part in (VALIDATION, TEST) if part not in fixed.values()]
+    drawn = _drawn((id_ for id_ in given if id_ not in fixed), (*lacking, MEMBERSHIP), options)
+    return {id_: fixed[id_] if id_ in fixed else drawn[id_] for id_ in sources}
+
+
+def _by_time(ids: Sequence[str], options: FileOptions, times: Mapping[str, str | float]) -> dict[str, Split]:
+    lacking = [id_ for id_ in ids if id_ not in times]
+    if lacking:
+        raise ConfigError(
+            f"split=temporal was asked for, but {len(lacking)} of {len(ids)} pictures have no time",
+            hint="Name the column that holds it, as in --data time=date, or use another split.",
+        )
+    ordered = sorted(ids, key=lambda id_: (times[id_], id_))
+    last = len(ids) - round(len(ids) * options.test)
+    first = last - round(len(ids) * options.validation)
+    later: dict[str, Split] = {}
+    later |= dict.fromkeys(ordered[first:last], VALIDATION) | dict.fromkeys(ordered[last:], TEST)
+    drawn = _drawn(ordered[:first], (MEMBERSHIP,), options)
+    return {id_: later[id_] if id_ in later else drawn[id_] for id_ in ids}
+
+
+def _drawn(ids: Iterable[str], parts: Sequence[Split], options: FileOptions) -> dict[str, Split]:
+    """Draw each picture into one of ``parts``, by their shares, or into ``train``."""
+    shares = {VALIDATION: options.validation, TEST: options.test, MEMBERSHIP: options.membership}
+    found: dict[str, Split] = {}
+    for id_ in ids:
+        place = draw(options.seed, "split", id_)
+        found[id_] = TRAIN
+        for part in parts:
+            if place < shares[part]:
+                found[id_] = part
+                break
+            place -= shares[part]
+    return found

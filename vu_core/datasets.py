@@ -1,0 +1,78 @@
+"""From a dataset's entry and its options to the dataset; and the one that stands in where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, overload
+
+from vu_core.config import validate
+from vu_core.errors import ConfigError
+from vu_core.interfaces import Data, Dataset
+from vu_core.types import Concept, Request
+
+if TYPE_CHECKING:
+    from vu_core.registry import Entry
+    from vu_core.specs import DatasetSpec
+
+
+class FreeText:
+    """A dataset of nothing in particular: any text is a concept.
+
+    Example:
+        >>> FreeText().prompts(Concept(name="Van Gogh", kind="style"))
+        ['Van Gogh']
+    """
+
+    def concepts(self) -> list[Concept]:
+        """Return none."""
+        return []
+
+    def neighbours(self, concept: Concept) -> list[Concept]:
+        """Return none."""
+        return []
+
+    def prompts(self, concept: Concept) -> list[str]:
+        """Return the concept's text."""
+        return [concept.text]
+
+    def split(self, request: Request) -> Data:
+        """Return the request's concepts."""
+        return Data(forget=request.forget, retain=request.retain)
+
+
+@overload
+def open_dataset(entry: Entry[DatasetSpec], options: Mapping[str, Any] = ..., *, download: bool = ...) -> Dataset: ...
+@overload
+def open_dataset(
+    entry: Entry[DatasetSpec] | None, options: Mapping[str, Any] = ..., *, download: bool = ...
+) -> Dataset | None: ...
+def open_dataset(
+    entry: Entry[DatasetSpec] | None, options: Mapping[str, Any] = MappingProxyType({}), *, download: bool = False
+) -> Dataset | None:
+    """Return the dataset of ``entry``, or None where there is none.
+
+    Args:
+        entry: Its entry.
+        options: The user's options for it, by name.
+        download: Whether its files may be fetched over the network.
+
+    Raises:
+        ConfigError: An option is unknown, ill-typed or out of range, or there is nothing that has options.
+        PluginError: Its module cannot be imported.
+    """
+    config_class = entry.config_class() if entry else None
+    if options and config_class is None:
+        named = f"dataset '{entry.spec.name}' has no options" if entry else "no dataset was named"
+        raise ConfigError(f"{named}, but {', '.join(options)} was given", hint="Leave out --data.")
+    if entry is None:
+        return None
+    if config_class is None:
+        plain: Dataset = entry.load()()
+        return plain
+    try:
+        config: Any = validate(config_class, options)
+    except ConfigError as error:
+        raise ConfigError(f"dataset '{entry.spec.name}': {error.message}", hint=error.hint) from error
+    opened: Dataset = entry.load()(config=config, download=download)
+    return opened

@@ -21,7 +21,7 @@ from vu_core.errors import RunError
 from vu_core.files import atomic_path
 from vu_core.measuring import IMAGES, draw_contact_sheet, measure
 from vu_core.planning import Plan
-from vu_core.records import RECORD_FILE, Record, environment, read_record
+from vu_core.records import RECORD_FILE, Record, Stage, environment, read_record
 from vu_core.report import write_card
 from vu_core.runspec import RUN_FILE, read_run_file, write_run_file
 from vu_core.stages import Stages, Surface
@@ -179,6 +179,7 @@ def _first_record(plan: Plan, folder: Path) -> Record:
     unlearner, request = unlearning.unlearner, unlearning.request
     return Record(
         folder=folder,
+        resumed=_earlier_stages(folder),
         request={
             "forget": [concept.name for concept in request.forget],
             "retain": [concept.name for concept in unlearning.data.retain],
@@ -203,6 +204,13 @@ def _first_record(plan: Plan, folder: Path) -> Record:
         ),
         warnings=list(plan.warnings),
     )
+
+
+def _earlier_stages(folder: Path) -> list[Stage]:
+    if not (folder / RECORD_FILE).is_file():
+        return []
+    record = read_record(folder)
+    return [*record.resumed, *record.stages]
 
 
 def _through_toml(plan: Plan) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _COMPARED = ("metric", "group", "before", "after", "change", "95 % interval", "b
 _ALONE = ("metric", "group", "value", "95 % interval", "best", "n")
 _ACCURACY = "ira"
 _TEXT_WIDTH = 120
+_NEAR = ", a neighbour"
 
 
 def rich_table(results: Sequence[Result], forgotten: Sequence[str] = ()) -> Table:
@@ -73,8 +74,8 @@ def names_line(results: Sequence[Result]) -> str:
     return "; ".join(f"{short_name(name)} is {name}" for name in long)
 
 
-def damage_line(results: Sequence[Result]) -> str:
-    """Return which retained concepts lost most accuracy, in a sentence."""
+def damage_line(results: Sequence[Result], neighbours: Sequence[str] = ()) -> str:
+    """Return which retained concepts lost most accuracy, in a sentence that marks those in ``neighbours``."""
     if not any(result.metric == _ACCURACY for result in results):
         return f"Most damaged: unknown, {_ACCURACY} was not measured"
     damaged = most_damaged(results)

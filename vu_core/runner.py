@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core.chains import forgotten_by
 from vu_core.comparison import Comparison, Judges
 from vu_core.context import RunContext
 from vu_core.edits import EDIT_FILE, LORA_FILE, Edit, read_edit, write_edit
@@ -140,7 +139,7 @@ class _Run:
         if self.plan.evaluation is None:
             return
         comparison = Comparison(plan=self.plan.evaluation, model=self.model, root=self.folder / IMAGES, ctx=self.ctx)
-        measure(comparison, (edit,), self.stages, self.judges, self.plan.earlier)
+        measure(comparison, (edit,), self.stages, self.judges, self.plan.unlearning.earlier)
         with self.stages.stage("report"):
             draw_contact_sheet(comparison, self.folder, compared=True)
             write_card(self.folder, self.plan, self.record)
@@ -151,7 +150,7 @@ class _Run:
             detail["skipped"] = True
             edit = read_edit(path)
         else:
-            edit = make_edit(self.plan.unlearning, self.model, self.ctx, self.plan.earlier)
+            edit = make_edit(self.plan.unlearning, self.model, self.ctx)
             write_edit(edit, path)
         lora = self.folder / LORA_FILE
         # Plain diffusers would put it on the base model, which is not what it was made of.
@@ -185,7 +184,7 @@ def _first_record(plan: Plan, folder: Path) -> Record:
             "retain": [concept.name for concept in unlearning.data.retain],
             "replace_with": [concept.name for concept in request.replace_with],
             "neighbours": [concept.name for concept in evaluation.neighbours] if evaluation else [],
-            "earlier": [concept.name for concept in forgotten_by(plan.earlier)],
+            "earlier": [concept.name for concept in unlearning.data.gone],
         },
         unlearner={
             "name": unlearner.spec.name,

@@ -81,7 +81,11 @@ def damage_line(results: Sequence[Result], neighbours: Sequence[str] = ()) -> st
     damaged = most_damaged(results)
     if not damaged:
         return "Most damaged: no retained concept lost accuracy"
-    each = (f"{r.group} {number(r.before, r.unit)} to {number(r.after, r.unit)} {r.unit} (n={r.n})" for r in damaged)
+    each = (
+        f"{r.group} {number(r.before, r.unit)} to {number(r.after, r.unit)} {r.unit} "
+        f"(n={r.n}{_NEAR if r.group in neighbours else ''})"
+        for r in damaged
+    )
     return f"Most damaged ({damaged[0].metric}): {', '.join(each)}"
 
 

@@ -52,7 +52,7 @@ def write_edit(edit: Edit, path: str | os.PathLike[str]) -> str:
     }
     metadata = {"format": "pt", _METADATA_KEY: json.dumps(header, sort_keys=True)}
     with atomic_path(path) as temporary:
-        save_file(edit.baked(), temporary, metadata=metadata)
+        save_file(edit.baked() if lora else dict(edit.tensors), temporary, metadata=metadata)
     return sha256_of_file(path)
 
 

@@ -17,6 +17,7 @@ _COMPARED = ("metric", "group", "before", "after", "change", "95 % interval", "b
 _ALONE = ("metric", "group", "value", "95 % interval", "best", "n")
 _ACCURACY = "ira"
 _TEXT_WIDTH = 120
+_NEAR = ", a neighbour"
 
 
 def rich_table(results: Sequence[Result], forgotten: Sequence[str] = ()) -> Table:
@@ -73,14 +74,18 @@ def names_line(results: Sequence[Result]) -> str:
     return "; ".join(f"{short_name(name)} is {name}" for name in long)
 
 
-def damage_line(results: Sequence[Result]) -> str:
-    """Return which retained concepts lost most accuracy, in a sentence."""
+def damage_line(results: Sequence[Result], neighbours: Sequence[str] = ()) -> str:
+    """Return which retained concepts lost most accuracy, in a sentence that marks those in ``neighbours``."""
     if not any(result.metric == _ACCURACY for result in results):
         return f"Most damaged: unknown, {_ACCURACY} was not measured"
     damaged = most_damaged(results)
     if not damaged:
         return "Most damaged: no retained concept lost accuracy"
-    each = (f"{r.group} {number(r.before, r.unit)} to {number(r.after, r.unit)} {r.unit} (n={r.n})" for r in damaged)
+    each = (
+        f"{r.group} {number(r.before, r.unit)} to {number(r.after, r.unit)} {r.unit} "
+        f"(n={r.n}{_NEAR if r.group in neighbours else ''})"
+        for r in damaged
+    )
     return f"Most damaged ({damaged[0].metric}): {', '.join(each)}"
 
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from vu_core import SamplerSettings
+from vu_core.chains import combine
 from vu_core.context import RunContext
 from vu_core.editfiles import read_edit, write_edit
-from vu_core.edits import Edit, applied, combine, edited_weights, tensor_sha256
+from vu_core.edits import Edit, applied, edited_weights, tensor_sha256
 from vu_core.interfaces import Data
 from vu_core.types import Concept, Request
 

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vu_core import EditError, SamplerSettings
+from vu_core.chains import combine
 from vu_core.editfiles import EDIT_FILE, LORA_FILE, read_edit, write_edit
-from vu_core.edits import Edit, applied, combine, edited_weights, tensor_sha256
+from vu_core.edits import Edit, applied, edited_weights, tensor_sha256
 from vu_core.testing.pipelines import write_pipeline
 
 diffusers = pytest.importorskip("diffusers")

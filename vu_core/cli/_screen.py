@@ -87,7 +87,7 @@ def show_measured(record: Record, *, kept: bool) -> None:
             same = f"{same}; {', '.join(earlier)} forgotten earlier, in both"
         console.print("; ".join(filter(None, (same, names_line(record.results)))), markup=False)
         if compared:
-            console.print(damage_line(record.results), markup=False)
+            console.print(damage_line(record.results, record.request["neighbours"]), markup=False)
     _say_list(console, "warning", record.warnings)
     _say_list(console, "error", record.errors)
     console.print(_time_line(record), markup=False, style="dim")

@@ -28,7 +28,7 @@ class Images(FileDataset):
         name="images",
         layout="a folder of folders of images, a folder with metadata.jsonl or .csv, a folder with train, val or test, "
         "a .json, .jsonl or .csv list, or what Hugging Face datasets wrote",
-        url="docs/reference/protocols.md",
+        url="the README of vu-datasets",
     )
     templates: ClassVar = {
         ANY: ("{}", "a picture of {}", "a photo of {}", "a close-up of {}"),

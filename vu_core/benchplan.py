@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core.concepts import find_concept, qualified
-from vu_core.datasets import open_dataset
+from vu_core.datasets import find_dataset, open_dataset
 from vu_core.errors import ConfigError, RequestError
 from vu_core.models import ModelPlan, plan_model
-from vu_core.planning import EvaluationPlan, Plan, find_dataset, plan_evaluation, plan_run
+from vu_core.planning import EvaluationPlan, Plan, plan_evaluation, plan_run
 from vu_core.runspec import RunSpec, run_spec
 from vu_core.types import Concept, Request
 

@@ -12,7 +12,8 @@ from vu_core.interfaces import Data, Dataset
 from vu_core.types import Concept, Request
 
 if TYPE_CHECKING:
-    from vu_core.registry import Entry
+    from vu_core.models import ModelPlan
+    from vu_core.registry import Entry, Registry
     from vu_core.specs import DatasetSpec
 
 
@@ -39,6 +40,16 @@ class FreeText:
     def split(self, request: Request) -> Data:
         """Return the request's concepts."""
         return Data(forget=request.forget, retain=request.retain)
+
+
+def find_dataset(name: str, model: ModelPlan, registry: Registry) -> Entry[DatasetSpec] | None:
+    """Return the entry of the dataset called ``name``, of the model's own when that is empty, or None.
+
+    Raises:
+        UnknownNameError: No usable plugin provides it.
+    """
+    name = name or model.spec.dataset
+    return registry.get("dataset", name) if name else None
 
 
 @overload

@@ -14,10 +14,10 @@ from vu_core.chains import forgotten_by, request_of
 from vu_core.comparison import AFTER, BEFORE, Comparison, Judges
 from vu_core.concepts import find_concepts, qualified
 from vu_core.context import RunContext
-from vu_core.datasets import open_dataset
+from vu_core.datasets import find_dataset, open_dataset
 from vu_core.errors import ConfigError, RunError
 from vu_core.models import plan_of
-from vu_core.planning import find_dataset, plan_evaluation
+from vu_core.planning import plan_evaluation
 from vu_core.records import RECORD_FILE, Record, environment
 from vu_core.report import write_contact_sheet
 from vu_core.runspec import RUN_FILE

@@ -105,10 +105,8 @@ def read_rows(path: Path, *, cache_dir: Path | None = None) -> list[Row]:
     if tables or any((path / name).is_file() for name in _SAVED):
         return list(_stored(path, tables, cache_dir))
     parts = {part.name: SPLITS[part.name] for part in _folders(path) if part.name in SPLITS}
-    if parts and not any((path / name).is_file() for name in METADATA):
-        found = [row for name, split in parts.items() for row in _plain(path / name, path, split)]
-    else:
-        found = _plain(path, path, "")
+    split_up = [row for name, split in parts.items() for row in _plain(path / name, path, split)]
+    found = split_up if split_up and not _metadata(path) else _plain(path, path, "")
     if not found:
         raise RunError(f"'{path}' holds no pictures that can be read", hint=_ACCEPTED)
     return found
@@ -118,11 +116,15 @@ def _folders(path: Path) -> list[Path]:
     return sorted(entry for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
 
 
+def _metadata(folder: Path) -> Path | None:
+    return next((folder / name for name in METADATA if (folder / name).is_file()), None)
+
+
 def _plain(folder: Path, root: Path, split: str) -> list[Row]:
     """Return the images of a folder with metadata, or of a folder of folders; ids are paths below ``root``."""
-    for name in METADATA:
-        if (folder / name).is_file():
-            return _listed(folder / name, root, split)
+    listed = _metadata(folder)
+    if listed:
+        return _listed(listed, root, split)
     files = sorted(file for file in folder.glob("*/*") if file.suffix.lower() in IMAGES)
     return [
         Row(

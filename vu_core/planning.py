@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vu_core.chains import edits_of, forgotten_by, without
 from vu_core.concepts import find_concepts, neighbours_of, qualified
 from vu_core.config import validate
-from vu_core.datasets import FreeText, open_dataset
+from vu_core.datasets import FreeText, find_dataset, open_dataset
 from vu_core.errors import ConfigError, RequestError, UnknownNameError, did_you_mean
 from vu_core.evaluation import MetricUse, metric_use, reference_of
 from vu_core.interfaces import Data, Dataset
@@ -93,14 +93,14 @@ class EvaluationPlan:
             model: Name, hub id or folder of the model that is judged.
             dtype: Floating-point type it computes in.
         """
-        found = deviations(
+        return deviations(
             self.protocol,
             model=model,
             dtype=dtype,
             pictures=len(self.samples),
             metrics=[use.spec.name for use in self.metrics],
+            scorers={role: entry.spec.name for role, entry in self.scorers.items()},
         )
-        return [f"differs from {self.protocol.name} as published: {sentence}" for sentence in found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,16 +312,6 @@ def _config(unlearner: Entry[UnlearnerSpec], options: Mapping[str, Any]) -> Any:
     return None
 
 
-def find_dataset(name: str, model: ModelPlan, registry: Registry) -> Entry[DatasetSpec] | None:
-    """Return the entry of the dataset called ``name``, of the model's own when that is empty, or None.
-
-    Raises:
-        UnknownNameError: No usable plugin provides it.
-    """
-    name = name or model.spec.dataset
-    return registry.get("dataset", name) if name else None
-
-
 def _quick_protocol(spec: RunSpec, model: ModelPlan) -> str:
     if spec.protocol:
         raise ConfigError("--quick chooses the protocol itself, but --protocol was given too", hint="Give one of them.")
@@ -386,7 +376,8 @@ def _entry(kind: Literal["metric", "scorer"], name: str, protocol: Protocol, reg
     if name in protocol.needs and not registry.find(kind, name):
         raise ConfigError(
             f"protocol '{protocol.name}' needs the {kind} '{name}', which no installed plugin provides",
-            hint=f"It takes: {protocol.needs[name]}. What does not need it can be measured with --metric.",
+            hint=f"It takes: {protocol.needs[name]}. Measure what does not need it with --metric, or name another "
+            "judge with --scorer.",
         )
     return registry.get(kind, name)
 

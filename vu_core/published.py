@@ -42,7 +42,7 @@ class Original:
         """Yield a sentence for everything that was published and that ``here``, by the same names, has otherwise."""
         judges = here.get("scorers", {})
         pairs = [(name, here[name], getattr(self, name)) for name in _names(self) if name in here]
-        pairs += [(f"judge of {role}", judges.get(role), name) for role, name in self.scorers.items()]
+        pairs += [(f"judge of {role}", judges[role], name) for role, name in self.scorers.items() if role in judges]
         for what, mine, theirs in pairs:
             if theirs not in (None, "") and mine != theirs:
                 yield f"{what.replace('_', ' ')}: {_shown(mine)} here, {_shown(theirs)} as published"
@@ -81,7 +81,15 @@ class Published:
         return f"{self.method}{about}: {numbers} [{self.evidence}, {self.source}{note}]"
 
 
-def deviations(protocol: Protocol, *, model: str, dtype: str, pictures: int, metrics: Sequence[str]) -> list[str]:
+def deviations(
+    protocol: Protocol,
+    *,
+    model: str,
+    dtype: str,
+    pictures: int,
+    metrics: Sequence[str],
+    scorers: Mapping[str, str],
+) -> list[str]:
     """Return every difference between a run and the published procedure, a sentence each; none where it is its own.
 
     Args:
@@ -90,6 +98,7 @@ def deviations(protocol: Protocol, *, model: str, dtype: str, pictures: int, met
         dtype: Floating-point type it computes in.
         pictures: How many pictures it is judged by.
         metrics: Names of the metrics that are measured.
+        scorers: Names of the judges that these need, by role.
     """
     sampler = protocol.sampler
     here = {
@@ -98,12 +107,13 @@ def deviations(protocol: Protocol, *, model: str, dtype: str, pictures: int, met
         "dtype": dtype,
         "noise": protocol.noise,
         "pictures": pictures,
-        "scorers": protocol.scorers,
+        "scorers": scorers,
     }
     left_out = [name for name in protocol.metrics if name not in metrics]
     found = list(protocol.deviations)
     found += protocol.original.differences(here) if protocol.original else []
-    return [*found, f"not measured: {', '.join(left_out)}"] if left_out and protocol.original else found
+    found += [f"not measured: {', '.join(left_out)}"] if left_out and protocol.original else []
+    return [f"differs from {protocol.name} as published: {sentence}" for sentence in found]
 
 
 def _names(original: Original) -> list[str]:

@@ -36,6 +36,7 @@ def write_contact_sheet(folder: Path, plan: EvaluationPlan, before: Folder, afte
     """
     sides = [("before", before), ("after, same prompts and noise", after)] if after else [("as it is", before)]
     rows = [(concept, shown) for concept in _row_concepts(plan) if (shown := _shown(plan, concept))]
+    rows = rows or [(Concept(name="all prompts"), _some(plan.samples))]
     sheet = _blank(len(rows), len(sides))
     _head(sheet, [title for title, _ in sides])
     for index, (concept, samples) in enumerate(rows):
@@ -95,6 +96,8 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
         f"Intervals are 95 %, of the change; protocol `{plan.spec.protocol}`, seed {plan.spec.seed}. "
         "All numbers, versions and hashes are in `record.json`.",
     ]
+    if record.warnings:
+        lines += ["", "## Warnings", "", *(f"- {sentence}" for sentence in record.warnings)]
     if (folder / LORA_FILE).is_file():
         lines += ["", "## Use it with plain diffusers", "", "```python", *loading_lines(folder, plan), "```"]
     path = folder / CARD
@@ -111,9 +114,13 @@ def _row_concepts(plan: EvaluationPlan) -> list[Concept]:
 
 
 def _shown(plan: EvaluationPlan, concept: Concept) -> list[Sample]:
-    samples = [sample for sample in plan.samples if sample.shows(concept)]
+    return _some([sample for sample in plan.samples if sample.shows(concept)])
+
+
+def _some(samples: Sequence[Sample]) -> list[Sample]:
+    """Return as many samples as a row holds, spread evenly."""
     step = max(1, len(samples) // _COLUMNS)
-    return samples[::step][:_COLUMNS]
+    return list(samples[::step][:_COLUMNS])
 
 
 def _blank(rows: int, sides: int) -> Picture:

@@ -154,13 +154,16 @@ def test_what_was_published_is_kept_and_described():
     rows = describe(protocol)
     assert rows["published 1"] == "ESD: ua 98.58 [paper, arXiv:2402.11846]"
     assert (rows["as published"], rows["needs toy-object"]) == ("steps 100, object vit", "a file")
-    assert deviations(protocol, model="m", dtype="float32", pictures=1, metrics=["ua"]) == [
+    here = {"model": "m", "dtype": "float32", "pictures": 1, "metrics": ["ua"], "scorers": {"object": "toy-object"}}
+    assert [
+        sentence.removeprefix("differs from toy@1 as published: ") for sentence in deviations(protocol, **here)
+    ] == [
         "files: PNG here",
         "steps: 4 here, 100 as published",
         "judge of object: toy-object here, vit as published",
         "not measured: cra",
     ]
-    assert deviations(parsed(), model="m", dtype="float32", pictures=1, metrics=["ua"]) == []
+    assert deviations(parsed(), **here) == []
 
 
 @pytest.mark.parametrize(("changes", "noise"), [({}, "shared"), ({"seed_rule": "per-prompt"}, "per-prompt")])

@@ -61,6 +61,8 @@ def test_lfw_has_the_people_with_enough_pictures(open_):
     assert [concept.name for concept in lfw.concepts()] == ["George W Bush", "Tony Blair", "Laura Bush"]
     assert {concept.kind for concept in lfw.concepts()} == {"person"}
     assert len(open_("lfw", min_pictures="1").concepts()) == 4
+    with pytest.raises(ConfigError, match=r"nobody has 31 pictures; most has George W Bush: 30"):
+        open_("lfw", min_pictures=31).concepts()
     pictures = {one.id: one for one in all_pictures(lfw)}
     assert len(pictures) == 54
     bush = pictures["George_W_Bush/George_W_Bush_0001.jpg"]
@@ -142,6 +144,19 @@ def test_columns_are_kinds_of_concepts(open_):
     assert open_("images", concepts="").concepts() == []
     with pytest.raises(ConfigError, match=r"no column 'artist'; their columns are label, style, text, year"):
         open_("images", concepts="artist").concepts()
+
+
+def test_a_list_whose_labels_are_numbers_and_a_class_called_train(open_, tmp_path, make):
+    for number in range(3):
+        make.picture(tmp_path / "list" / f"{number}.png", number)
+    lines = [{"file_name": f"{number}.png", "label": number % 2} for number in range(3)]
+    (tmp_path / "list" / "all.json").write_text(json.dumps(lines))
+    numbered = open_("images", root=str(tmp_path / "list" / "all.json"))
+    assert [concept.name for concept in numbered.concepts()] == ["0", "1"]
+    for label in ("train", "bus_stop"):
+        make.picture(tmp_path / "vehicles" / label / "1.png", 1)
+    vehicles = open_("images", root=str(tmp_path / "vehicles"))
+    assert [concept.name for concept in vehicles.concepts()] == ["bus stop", "train"]
 
 
 def test_a_random_set_of_samples_can_be_forgotten(open_):

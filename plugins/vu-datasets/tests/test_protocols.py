@@ -76,14 +76,15 @@ def test_what_is_needed_is_said(registry):
 
 def test_a_run_says_how_it_differs(registry):
     protocol = load_protocol("coco-30k@1", registry)
-    same = deviations(
-        protocol, model="CompVis/stable-diffusion-v1-4", dtype="float32", pictures=30000, metrics=list(protocol.metrics)
-    )
-    assert same == list(protocol.deviations)
-    other = deviations(protocol, model="emoji", dtype="float32", pictures=100, metrics=["clip_score"])
-    assert other[len(same) :] == [
+    whole = {"dtype": "float32", "pictures": 30000, "metrics": list(protocol.metrics), "scorers": protocol.scorers}
+    same = deviations(protocol, model="CompVis/stable-diffusion-v1-4", **whole)
+    assert same == [f"differs from coco-30k@1 as published: {sentence}" for sentence in protocol.deviations]
+    part = {"pictures": 100, "metrics": ["clip_score"], "scorers": {"clip": "emoji-clip"}}
+    other = deviations(protocol, model="emoji", **whole | part)
+    assert [sentence.partition("published: ")[2] for sentence in other[len(same) :]] == [
         "model: emoji here, CompVis/stable-diffusion-v1-4 as published",
         "pictures: 100 here, 30000 as published",
+        "judge of clip: emoji-clip here, clip-vit-base-patch32 as published",
         "not measured: fid",
     ]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import vu_core as vu
@@ -83,3 +85,47 @@ def test_from_python(data_dir):
     assert edit.info["request"]["forget"][0]["kind"] == "label"
     with pytest.raises(vu.VuError, match="the files of dataset 'images' were not found: 'nowhere'"):
         vu.unlearn("uce", model, forget="cat", dataset="images", data={"root": "nowhere"})
+
+
+LISTED = """
+name = "listed@1"
+dataset = ""
+deviations = ["files: PNG here"]
+[prompts]
+url = "{url}"
+sha256 = "{sha256}"
+role = "{role}"
+[sampler]
+steps = 2
+guidance_scale = 3.0
+micro_batch = 12
+[scorers]
+clip = "emoji-clip"
+[metrics]
+clip_score = {{}}
+"""
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("role", ["forget", "retain"])
+def test_a_list_of_prompts_is_drawn_and_judged(tmp_path, monkeypatch, role):
+    """Twelve prompts with seeds of their own, of which the model is not told what they show."""
+    monkeypatch.setenv("VU_DATA_DIR", str(tmp_path / "data"))
+    text = "prompt,seed\n" + "".join(f"a {what} image,{40 + seed}\n" for what in ("cat", "dog") for seed in range(6))
+    (tmp_path / "list.csv").write_text(text)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    own = tmp_path / "listed.toml"
+    own.write_text(LISTED.format(url=(tmp_path / "list.csv").as_uri(), sha256=sha256, role=role))
+    out = tmp_path / "run"
+    arguments = ["run", "uce", "--forget", "cat", "--protocol", str(own), "--out", str(out), "--json"]
+    lacking = CliRunner().invoke(app, arguments)
+    assert lacking.exit_code == 2 and "'list.csv' are not here" in lacking.stderr
+    done = CliRunner().invoke(app, [*arguments, "--download"])
+    assert done.exit_code == 0, done.output
+    (pooled,) = [row for row in json.loads(done.stdout)["results"] if row["group"] in ("forget", "retain")]
+    assert (pooled["group"], pooled["n"]) == (role, 12)
+    assert sorted(path.name for path in (out / "images" / "after").iterdir())[:2] == ["00000.png", "00001.png"]
+    with Image.open(out / "contact-sheet.png") as sheet:
+        assert sheet.height > 100, "a row of pictures, also where none shows what is forgotten"
+    card = (out / "README.md").read_text()
+    assert "## Warnings\n\n- differs from listed@1 as published: files: PNG here\n" in card

@@ -20,7 +20,7 @@ class Source:
     Attributes:
         name: Name of the dataset.
         layout: What its folder must look like, in words.
-        url: Page that says how to get it.
+        url: What says how to get it: a page, or a document.
         hub: Id of a copy on the hub; empty when there is none.
     """
 

@@ -28,7 +28,7 @@ class Images(FileDataset):
         name="images",
         layout="a folder of folders of images, a folder with metadata.jsonl or .csv, a folder with train, val or test, "
         "a .json, .jsonl or .csv list, or what Hugging Face datasets wrote",
-        url="docs/reference/protocols.md",
+        url="the README of vu-datasets",
     )
     templates: ClassVar = {
         ANY: ("{}", "a picture of {}", "a photo of {}", "a close-up of {}"),
@@ -42,9 +42,9 @@ class Images(FileDataset):
 
     def named(self) -> list[Concept]:
         """Return every value of the columns that say what pictures show, sorted."""
-        rows = self._read()
-        values = {kind: sorted({str(row.columns.get(kind) or "") for row in rows} - {""}) for kind in self._kinds}
-        return unique([_concept(value, kind) for kind, names in values.items() for value in names])
+        named = {pair for row in self._read() for pair in self._shown(row).items()}
+        order = sorted(named, key=lambda pair: (self._kinds.index(pair[0]), pair[1]))
+        return unique([Concept(name=name, kind=kind) for kind, name in order])
 
     def found(self) -> list[Found]:
         """Return a picture for each row."""
@@ -53,7 +53,7 @@ class Images(FileDataset):
                 picture=Picture(
                     id=row.id,
                     caption=str(row.columns.get(self._options.caption) or ""),
-                    attributes={kind: _concept(str(row.columns[kind]), kind).name for kind in self._shown(row)},
+                    attributes=self._shown(row),
                     load=row.load,
                 ),
                 split=row.split,
@@ -83,9 +83,10 @@ class Images(FileDataset):
                 raise self._lacks(name, columns)
         return kinds
 
-    def _shown(self, row: Row) -> list[str]:
-        """Return the kinds of concepts that a row names."""
-        return [kind for kind in self._kinds if row.columns.get(kind)]
+    def _shown(self, row: Row) -> dict[str, str]:
+        """Return the names of the concepts that a row names, by kind; underscores are blanks."""
+        values = {kind: row.columns.get(kind) for kind in self._kinds}
+        return {kind: str(value).replace("_", " ") for kind, value in values.items() if value not in (None, "")}
 
     def _lacks(self, column: str, columns: set[str]) -> ConfigError:
         listed = ", ".join(sorted(columns)) or "none"
@@ -119,7 +120,3 @@ def moment(value: Any) -> float:
         raise ConfigError(
             f"'{value}' is no time", hint="Give numbers or ISO dates, as in 2013-11-14 11:18:45."
         ) from error
-
-
-def _concept(value: str, kind: str) -> Concept:
-    return Concept(name=value.replace("_", " "), kind=kind)

@@ -6,7 +6,7 @@ from collections import Counter
 from functools import cached_property
 from typing import ClassVar
 
-from vu_core import Concept
+from vu_core import Concept, ConfigError
 from vu_core.interfaces import Picture
 from vu_core.pictures import Row
 from vu_datasets.base import FileDataset, Found
@@ -43,6 +43,12 @@ class Lfw(FileDataset):
         """Return the people with enough pictures, those with most first."""
         counts = Counter(name for name, _ in self._people)
         known = [name for name in counts if counts[name] >= self._least]
+        if not known:
+            raise ConfigError(
+                f"nobody has {self._least} pictures; most has {max(counts, key=lambda name: counts[name])}: "
+                f"{max(counts.values())}",
+                hint="Lower it: --data min_pictures=1.",
+            )
         return [Concept(name=name, kind=PERSON) for name in sorted(known, key=lambda name: (-counts[name], name))]
 
     def found(self) -> list[Found]:

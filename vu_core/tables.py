@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _ARROWS = {"up": "↑", "down": "↓", "none": "–"}
 _COMPARED = ("metric", "group", "before", "after", "change", "95 % interval", "best", "n")
 _ALONE = ("metric", "group", "value", "95 % interval", "best", "n")
+_NOISE = "~"
 _ACCURACY = "ira"
 _TEXT_WIDTH = 120
 
@@ -126,8 +127,16 @@ def _cells(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, 
     return _COMPARED if compared else _ALONE, rows
 
 
+def within_noise(result: Result) -> bool:
+    """Return whether the interval of the change holds 0."""
+    return result.interval is not None and result.interval.low <= 0 <= result.interval.high
+
+
 def _change(result: Result) -> str:
-    return "–" if result.change is None else f"{result.change:+.{_decimals(result.change, result.unit)}f}"
+    if result.change is None:
+        return "–"
+    mark = f"{_NOISE} " if within_noise(result) else ""
+    return f"{mark}{result.change:+.{_decimals(result.change, result.unit)}f}"
 
 
 def _interval(result: Result) -> str:

@@ -226,6 +226,7 @@ class Result:
         change: After minus before, over the samples measured both times.
         interval: 95 % interval of ``change``.
         p_value: Probability of a change at least as large, either way, had nothing changed.
+        p_holm: ``p_value`` corrected for all the tests of its evaluation.
         before_interval: 95 % interval of ``before``.
         after_interval: 95 % interval of ``after``.
         n: Samples that ``after`` is computed from, or ``before`` when that is measured alone.
@@ -244,6 +245,7 @@ class Result:
     change: float | None
     interval: Interval | None = None
     p_value: float | None = None
+    p_holm: float | None = None
     before_interval: Interval | None = None
     after_interval: Interval | None = None
     n: int

@@ -85,7 +85,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(default=False)
 def types(session: nox.Session) -> None:
     """Check types strictly: the core, every plugin, and what ``vu new`` writes."""
-    install_project(session, "mypy", "resvg-py", "torchmetrics")
+    install_project(session, "mypy", "pytest", "resvg-py", "torchmetrics")
     session.run("mypy", "vu_core", *(str(path / "src") for path in PLUGINS))
     started = Path(session.create_tmp()).absolute() / "started"
     shutil.rmtree(started, ignore_errors=True)

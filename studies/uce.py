@@ -2,22 +2,29 @@
 
     python studies/uce.py --work FOLDER [--only SECTION ...] [--page docs/results/uce.md]
 
-About 10,000 pictures: forty minutes on two idle cores. Interrupt it when you like; it continues where it stopped.
+The words of the page are in uce.md, its numbers and pictures come from the runs: about 15,000 pictures, an hour on
+two idle cores. Interrupt it when you like; it continues where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
+from string import Template
 
+import numpy as np
+import torch
 from study import FORGET, RETAIN, Bench, Outcome, StudyRun, pool, share, variants
+from vu_emoji.catalogue import load_catalogue
+from vu_emoji.judges import load_judge
+from vu_emoji.probes import compose_art, degrade
+from vu_emoji.trials import SEED, Trial, try_judge
 
+from vu_core.report import CONTACT_SHEET
 from vu_core.runspec import RunSpec
-from vu_core.types import Interval
+from vu_core.types import POOLED, Interval, Measurement
 
 # The preset was chosen on these; nothing below but the curve forgets them.
 TUNED_ON = ("cat", "dog", "car")
@@ -25,11 +32,13 @@ OBJECTS = ("tiger", "rabbit", "penguin", "fish", "house", "bicycle", "rocket", "
 STYLES = ("noto", "mono", "blob")
 MORE_OBJECTS = ("bear", "turtle", "church", "tulip", "pizza")
 REPLACEMENTS = {"tiger": "dog", "house": "castle", "fish": "guitar"}
-SHEETS = ("tiger", "penguin", "style-mono", "fish-to-guitar", "15-objects")
+SHEETS = ("tiger", "style-mono", "15-objects", "fish-to-guitar")
+METRICS = ("ua", "ua_recognised", "replaced", "ira", "cra")
 SECOND_JUDGES = {"object": "emoji-object-b", "style": "emoji-style-b"}
 
-CURVE_PROTOCOL = str(Path(__file__).parent / "curve.toml")
-SCALES = (1.0, 5.0, 20.0)
+HERE = Path(__file__).parent
+CURVE_PROTOCOL = str(HERE / "curve.toml")
+SCALES = (0.001, 0.01, 0.1, 1.0, 5.0, 20.0)
 RULES = ("aligned-tail", "last")
 PRESERVED = ("dataset", "none")
 
@@ -111,34 +120,52 @@ SECTIONS = {
 }
 
 
+def measured(found: Measurement) -> str:
+    """Return a measurement as a table shows it."""
+    return share(found.value, found.interval)
+
+
+def base_and_change(outcomes: Sequence[Outcome], metric: str, group: str) -> str:
+    """Return two cells: a metric of the base model, and how much it changed."""
+    found = pool(outcomes, metric, group)
+    return f"{measured(found.before)} | {share(found.change.value, found.change.interval, signed=True)}"
+
+
 def pooled_row(title: str, outcomes: Sequence[Outcome]) -> str:
-    """Return a table row: UA, its recognised part, and the changes of IRA and CRA."""
-    ua, recognised = (pool(outcomes, metric, FORGET) for metric in ("ua", "ua_recognised"))
-    ira, cra = (pool(outcomes, metric, RETAIN) for metric in ("ira", "cra"))
-    cells = [
-        share(ua.after.value, ua.after.interval),
-        share(recognised.after.value, recognised.after.interval),
-        str(ua.after.n),
-        *(
-            f"{share(kept.before.value, None)} -> {share(kept.after.value, None)} "
-            f"({share(kept.change.value, kept.change.interval, signed=True)})"
-            for kept in (ira, cra)
-        ),
-        str(ira.after.n),
-    ]
-    return f"| {title} | {' | '.join(cells)} |"
+    """Return a table row: UA and its recognised part; IRA and CRA of the base model and their changes."""
+    ua, recognised = (pool(outcomes, metric, FORGET).after for metric in ("ua", "ua_recognised"))
+    ira, cra = (base_and_change(outcomes, metric, RETAIN) for metric in ("ira", "cra"))
+    n = pool(outcomes, "ira", RETAIN).after.n
+    return f"| {title} | {measured(ua)} | {measured(recognised)} | {ua.n} | {ira} | {cra} | {n} |"
 
 
-def table(rows: Sequence[str]) -> list[str]:
-    """Return rows under the head that they share."""
-    head = "| forgotten | UA % | recognised as another % | n | IRA % | CRA % | n |"
-    return [head, "|---|---|---|---|---|---|---|", *rows, ""]
+def table(head: str, rows: Sequence[str]) -> str:
+    """Return rows under their head, the names of the columns."""
+    return "\n".join([f"| {head} |", "|" + "---|" * (head.count("|") + 1), *rows])
 
 
-def section_table(outcomes: Sequence[Outcome]) -> list[str]:
+def result_table(rows: Sequence[str]) -> str:
+    """Return the rows of `pooled_row` under their head."""
+    return table("forgotten | UA | recognised | n | IRA, base | IRA, change | CRA, base | CRA, change | n", rows)
+
+
+def section_table(outcomes: Sequence[Outcome]) -> str:
     """Return one row a run, and one of all."""
     rows = [pooled_row(outcome.run.title, [outcome]) for outcome in outcomes]
-    return table([*rows, pooled_row("**all**", outcomes)] if len(outcomes) > 1 else rows)
+    return result_table([*rows, pooled_row("**all**", outcomes)])
+
+
+def summary_table(found: Mapping[str, Sequence[Outcome]]) -> str:
+    """Return one row for each question of the study."""
+    five, fifteen = found["several"]
+    groups = {
+        f"one object, {len(found['objects'])} runs": found["objects"],
+        f"one style, {len(found['styles'])} runs": found["styles"],
+        f"one object for another, {len(found['replaced'])} runs": found["replaced"],
+        "5 objects at once": [five],
+        "15 objects at once": [fifteen],
+    }
+    return result_table([pooled_row(title, outcomes) for title, outcomes in groups.items()])
 
 
 def by_title(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
@@ -149,102 +176,136 @@ def by_title(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
     return groups
 
 
+def replaced_table(outcomes: Sequence[Outcome]) -> str:
+    """Return how many pictures show what was put in the forgotten object's place."""
+    groups = {**by_title(outcomes), "**all**": outcomes}
+    found = {title: pool(group, "replaced", FORGET).after for title, group in groups.items()}
+    rows = [f"| {title} | {measured(after)} | {after.n} |" for title, after in found.items()]
+    return table("forgotten | shows the replacement | n", rows)
+
+
+def damage_table(outcome: Outcome) -> str:
+    """Return the retained objects of which the judge recognises more or fewer than before, worst first."""
+    pairs = {
+        group: pair for (metric, group), pair in outcome.measured.items() if metric == "ira" and group not in POOLED
+    }
+    changes = {group: (after.value or 0.0) - (before.value or 0.0) for group, (before, after) in pairs.items()}
+    rows = [
+        f"| {group} | {base_and_change([outcome], 'ira', group)} | {pairs[group][1].n} |"
+        for group, change in sorted(changes.items(), key=lambda item: item[1])
+        if change
+    ]
+    return table("retained | recognised, base | change | n", rows)
+
+
+def curve_points(outcomes: Sequence[Outcome]) -> dict[str, dict[float, list[Outcome]]]:
+    """Return the runs of every point of the curve, by line and erase scale."""
+    return {
+        title: {scale: [o for o in group if o.run.spec.options["erase_scale"] == scale] for scale in SCALES}
+        for title, group in by_title(outcomes).items()
+    }
+
+
+def curve_table(outcomes: Sequence[Outcome]) -> str:
+    """Return one row for each point of the curve."""
+    lines = curve_points(outcomes).items()
+    return result_table(
+        [pooled_row(f"{title}, {scale:g}", runs) for title, line in lines for scale, runs in line.items()]
+    )
+
+
+def kept(outcomes: Sequence[Outcome]) -> float:
+    """Return the mean of IRA and CRA after unlearning."""
+    return statistics.fmean(pool(outcomes, metric, RETAIN).after.value or 0.0 for metric in ("ira", "cra"))
+
+
 def draw_curve(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Draw what is kept against what is forgotten, a line for each token rule and preserved set."""
+    """Draw what is forgotten and what is kept against the erase scale, a line for each rule and preserved set."""
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "vu"
+    matplotlib.rcParams.update({"svg.hashsalt": "vu", "font.size": 9, "axes.titlesize": 9})
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.2))
-    for title, group in by_title(outcomes).items():
-        points = []
-        for scale in SCALES:
-            at_scale = [o for o in group if o.run.spec.options["erase_scale"] == scale]
-            kept = (pool(at_scale, metric, RETAIN).after.value for metric in ("ira", "cra"))
-            points.append(
-                (pool(at_scale, "ua", FORGET).after.value, statistics.fmean(v for v in kept if v is not None))
-            )
-        xs, ys = zip(*points, strict=True)
-        axes.plot(xs, ys, marker="o", linestyle="-" if "other" in title else "--", label=title, alpha=0.8)
-        for scale, x, y in zip(SCALES, xs, ys, strict=True):
-            axes.annotate(f"{scale:g}", (x, y), textcoords="offset points", xytext=(4, 4), fontsize=7)
-    axes.set_xlabel("forgotten: UA, % (right is better)")
-    axes.set_ylabel("kept: mean of IRA and CRA, % (up is better)")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.4), sharey=True)
+    for title, line in curve_points(outcomes).items():
+        # Rings around dots: lines that coincide are both seen.
+        shape = {"markersize": 9, "markerfacecolor": "none"} if title.startswith(RULES[0]) else {"markersize": 4}
+        style = {"marker": "o", "linestyle": "--" if PRESERVED_WORDS["none"] in title else "-", **shape}
+        forgotten = [pool(runs, "ua_recognised", FORGET).after.value for runs in line.values()]
+        panels[0].plot(SCALES, forgotten, label=title, **style)
+        panels[1].plot(SCALES, [kept(runs) for runs in line.values()], **style)
+    panels[0].set_title("forgotten: recognised as another object, %")
+    panels[1].set_title("kept: mean of IRA and CRA, %")
+    for panel in panels:
+        panel.set_xscale("log")
+        panel.set_xticks(SCALES, [f"{scale:g}" for scale in SCALES])
+        panel.minorticks_off()
+        panel.set_xlabel("erase scale")
+        panel.grid(alpha=0.3)
+    figure.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, frameon=False)
     figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
     pyplot.close(figure)
 
 
+def copy_sheet(outcome: Outcome, assets: Path) -> None:
+    """Write the contact sheet of a run to ``assets``, small."""
+    from PIL import Image
+
+    with Image.open(outcome.folder / CONTACT_SHEET) as sheet:
+        sheet.convert("RGB").save(assets / f"{outcome.run.name}.jpg", quality=88, optimize=True)
+
+
+def real_art() -> Trial:
+    """Return the drawings at new places, degraded: those on which the README of vu-emoji reports the judges' errors."""
+    art = compose_art(load_catalogue(), np.random.default_rng(SEED), 10)
+    return Trial("art", degrade(art.images.float() / 255, torch.Generator().manual_seed(SEED)), art)
+
+
+def judges_table(benches: Sequence[Bench], outcome: Outcome) -> str:
+    """Return who judged, and how often each judge is right on real art and on the base model's pictures."""
+    art = real_art()
+    rows = []
+    for bench in benches:
+        for scorer, right in bench.right_of_base(outcome):
+            judge = load_judge(scorer.name.removeprefix("emoji-"))
+            real = try_judge(judge, right.group, [art])["art"]["right"]  # type: ignore[arg-type]
+            low, high = (100 * end for end in real["interval"])
+            cells = (scorer.version[:8], share(100 * real["value"], Interval(low=low, high=high)), real["n"])
+            rows.append(f"| {scorer.name} | {' | '.join(map(str, cells))} | {measured(right)} | {right.n} |")
+    return table("judge | version | right on real art | n | right on the base model's pictures | n", rows)
+
+
 def facts(outcomes: Sequence[Outcome]) -> str:
-    """Return versions, seeds, judges and times in one sentence."""
-    record = outcomes[0].record
-    names = ("vu-core", "vu-uce", "vu-emoji", "torch", "diffusers", "transformers")
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
-    unlearn = statistics.median(o.record["stages"][0]["seconds"] for o in outcomes)
-    judges = ", ".join(f"{role} {found['version'][:8]}" for role, found in record["scorers"].items())
-    return (
-        f"Seed {record['seed']}; {versions}; judges {judges}; {record['environment']['threads']} threads. "
-        f"Median time of unlearning: {unlearn:.1f} s."
+    """Return with what the pictures were made, in one sentence."""
+    names = ("vu-core", "vu-uce", "vu-emoji", "vu-diffusers", "torch", "diffusers", "transformers")
+    found = [outcome.record["environment"] for outcome in outcomes]
+    versions = [f"{name} {' or '.join(sorted({e['versions'][name] for e in found}))}" for name in names]
+    threads = " or ".join(sorted({str(e["threads"]) for e in found}))
+    models = " or ".join(sorted({outcome.record["model"]["fingerprint"][:8] for outcome in outcomes}))
+    return f"{', '.join(versions)}, {threads} threads; model {models}"
+
+
+def page(found: Mapping[str, Sequence[Outcome]], second: Mapping[str, Sequence[Outcome]], judges: str) -> str:
+    """Return the page of results: the words of uce.md, filled in."""
+    published = [pooled_row(f"`tokens={rule}`", group) for rule, group in by_title(found["published"]).items()]
+    agreeing = [pooled_row(f"one {name.removesuffix('s')}", outcomes) for name, outcomes in second.items()]
+    return Template((HERE / "uce.md").read_text(encoding="utf-8")).substitute(
+        tuned_on=", ".join(TUNED_ON),
+        seed=" or ".join(sorted({str(o.record["seed"]) for outcomes in found.values() for o in outcomes})),
+        facts=facts([outcome for outcomes in found.values() for outcome in outcomes]),
+        judges=judges,
+        summary=summary_table(found),
+        objects=section_table(found["objects"]),
+        styles=section_table(found["styles"]),
+        several=result_table([pooled_row(o.run.title, [o]) for o in found["several"]]),
+        damage=damage_table(found["several"][-1]),
+        replaced=section_table(found["replaced"]),
+        shown=replaced_table(found["replaced"]),
+        published=result_table(published),
+        curve=curve_table(found["curve"]),
+        second=result_table(agreeing),
     )
-
-
-def page(found: Mapping[str, Sequence[Outcome]], second: Mapping[str, Sequence[Outcome]], assets: Path) -> str:
-    """Return the page of results, and write the pictures that it shows to ``assets``."""
-    assets.mkdir(parents=True, exist_ok=True)
-    for name in SHEETS:
-        outcome = next(o for outcomes in found.values() for o in outcomes if o.run.name == name)
-        shutil.copyfile(outcome.folder / "contact-sheet.png", assets / f"{name}.png")
-    draw_curve(found["curve"], assets / "curve.svg")
-    everything = [o for name in ("objects", "styles") for o in found[name]]
-    agreeing = [
-        pooled_row("objects, second judges", second["objects"]),
-        pooled_row("styles, second judges", second["styles"]),
-    ]
-    return "\n".join([
-        "# UCE on the embedded model", "",
-        "Written by `nox -s study -- uce`. UA is the share of pictures of the forgotten concept that the judge calls "
-        "anything else; beside it the share called another listed concept. IRA and CRA are before -> after with the "
-        "paired change. All intervals are 95 % and resample whole prompts. "
-        f"The preset was chosen on {', '.join(TUNED_ON)}; these are forgotten in the curve only.", "",
-        facts(everything), "",
-        "## One object", "", "Protocol `emoji@1`, the model's default preset.", "", *section_table(found["objects"]),
-        "![before and after forgetting tiger](../assets/results/uce/tiger.png)", "",
-        "## One style", "", *section_table(found["styles"]),
-        "![before and after forgetting a style](../assets/results/uce/style-mono.png)", "",
-        "## Several objects at once", "", *table([pooled_row(o.run.title, [o]) for o in found["several"]]),
-        "![before and after forgetting 15 objects](../assets/results/uce/15-objects.png)", "",
-        "## One object for another", "", *section_table(found["replaced"]),
-        *[f"- {o.run.title}: {share(*in_its_place(o))} % show the replacement" for o in found["replaced"]], "",
-        "![fish become guitars](../assets/results/uce/fish-to-guitar.png)", "",
-        "## The published options", "",
-        "`--preset none` with each published token rule, on the first five objects; three styles, one seed.", "",
-        *table([pooled_row(f"tokens={title}", group) for title, group in by_title(found["published"]).items()]),
-        "## The trade-off", "",
-        f"The preset with other erase scales (the numbers at the points), token rules and preserved sets, pooled over "
-        f"{', '.join(TUNED_ON)}; three styles, one seed.", "",
-        "![kept against forgotten](../assets/results/uce/curve.svg)", "", *curve_table(found["curve"]),
-        "## Other judges", "",
-        "The same pictures, judged by networks of another architecture and seed.", "", *table(agreeing),
-    ])  # fmt: skip
-
-
-def in_its_place(outcome: Outcome) -> tuple[float | None, Interval | None]:
-    """Return the share of pictures that show the replacement."""
-    measured = outcome.measured["replaced", FORGET][1]
-    return measured.value, measured.interval
-
-
-def curve_table(outcomes: Sequence[Outcome]) -> list[str]:
-    """Return one row for each point of the curve."""
-    rows = [
-        pooled_row(f"{title}, erase scale {scale:g}", [o for o in group if o.run.spec.options["erase_scale"] == scale])
-        for title, group in by_title(outcomes).items()
-        for scale in SCALES
-    ]
-    return table(rows)
 
 
 def main() -> None:
@@ -254,17 +315,22 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SECTIONS, help="carry out these sections and write no page")
     parser.add_argument("--page", type=Path, default=Path("docs/results/uce.md"))
     arguments = parser.parse_args()
-    bench = Bench(arguments.work)
+    bench = Bench(arguments.work, metrics=METRICS)
+    second = Bench(arguments.work, metrics=METRICS, scorers=SECOND_JUDGES)
     found = {name: bench.outcomes(SECTIONS[name]()) for name in arguments.only or SECTIONS}
     if arguments.only:
         for name, outcomes in found.items():
-            print("\n".join([f"## {name}", *section_table(outcomes)]))
+            print("\n".join([f"## {name}", section_table(outcomes)]))
         return
-    second_bench = Bench(arguments.work, judges=SECOND_JUDGES)
-    second = {name: second_bench.outcomes(SECTIONS[name]()) for name in ("objects", "styles")}
-    arguments.page.parent.mkdir(parents=True, exist_ok=True)
+    again = {name: second.outcomes(SECTIONS[name]()) for name in ("objects", "styles")}
     assets = arguments.page.parent.parent / "assets" / "results" / "uce"
-    arguments.page.write_text(page(found, second, assets), encoding="utf-8")
+    for folder in (arguments.page.parent, assets):
+        folder.mkdir(parents=True, exist_ok=True)
+    for outcome in (o for outcomes in found.values() for o in outcomes if o.run.name in SHEETS):
+        copy_sheet(outcome, assets)
+    draw_curve(found["curve"], assets / "curve.svg")
+    judges = judges_table([bench, second], found["objects"][0])
+    arguments.page.write_text(page(found, again, judges), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from vu_core.errors import ConfigError, UnknownNameError, did_you_mean
 from vu_core.measuring import measure_model, plan_measuring
 from vu_core.merging import write_merged
 from vu_core.models import adopt, load, plan_model, plan_of
+from vu_core.numerics import torch_defaults
 from vu_core.planning import plan_unlearning, resolve_device
 from vu_core.progress import track
 from vu_core.registry import Registry
@@ -188,6 +189,7 @@ def evaluate(
     dataset: str = "",
     data: Mapping[str, Any] = MappingProxyType({}),
     metrics: str | Iterable[str] = (),
+    scorers: Mapping[str, str] | None = None,
     out: PathLike | None = None,
     progress: bool = True,
 ) -> Evaluation:
@@ -203,6 +205,7 @@ def evaluate(
         dataset: Where the protocol's concepts come from; empty for the model's own.
         data: The dataset's options, such as ``{"root": "path/to/its/files"}``.
         metrics: Names of metrics; empty for the protocol's own.
+        scorers: Names of judges by role, in place of the protocol's own: ``{"object": "emoji-object-b"}``.
         out: A folder that keeps pictures, contact sheet, verdicts and record; None keeps pictures in the cache only.
         progress: Whether a bar is shown while standard error is a terminal.
 
@@ -227,6 +230,7 @@ def evaluate(
         dataset=dataset,
         data=data,
         metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
+        scorers=scorers,
     )
     with _surroundings(model, progress=progress, out=out) as ctx:
         record = measure_model(plan, model, edits, ctx.out_dir, Surface(track=ctx.track), contact_sheet=out is not None)
@@ -334,6 +338,7 @@ def _surroundings(model: Model, *, progress: bool, seed: int = 0, out: PathLike 
             seed=seed,
             track=track if progress and sys.stderr.isatty() else silent,
         )
-        yield ctx
+        with torch_defaults():
+            yield ctx
     for sentence in ctx.warnings:
         warnings.warn(sentence, stacklevel=4)

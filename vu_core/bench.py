@@ -84,7 +84,7 @@ class BenchRecord:
         plan: What was asked.
         environment: Versions, machine, threads, device, dtype.
         outcomes: One a run, in the order of the plan.
-        table: The numbers over all concepts, by unlearner, metric and group.
+        table: The numbers over all concepts of a kind, by unlearner, kind, metric and group.
         interference: By unlearner: what forgetting one concept does to each other.
         pictures: Of the interference.
         warnings: Sentences.
@@ -131,7 +131,8 @@ class BenchRecord:
             },
             "published": [asdict(row) for row in self.published],
             "table": [
-                {"unlearner": row.unlearner, "concepts": row.concepts, **asdict(row.result)} for row in self.table
+                {"unlearner": row.unlearner, "kind": row.kind, "concepts": row.concepts, **asdict(row.result)}
+                for row in self.table
             ],
             "interference": {name: found.as_dict() for name, found in self.interference.items()},
             "runs": [_as_dict(outcome) for outcome in self.outcomes],
@@ -274,12 +275,13 @@ class _Bench:
 
 
 def _table(unlearner: str, done: Sequence[Outcome]) -> list[Row]:
-    singles = [
-        Single(concept=f"{o.run.concept.kind}:{o.run.concept.name}", seed=o.run.seed, results=o.results)
-        for o in done
-        if o.run.unlearner == unlearner
-    ]
-    return pool(unlearner, singles)
+    by_kind: dict[str, list[Single]] = {}
+    for outcome in done:
+        forgot = outcome.run.concept
+        if outcome.run.unlearner == unlearner:
+            single = Single(concept=forgot.name, seed=outcome.run.seed, results=outcome.results)
+            by_kind.setdefault(forgot.kind, []).append(single)
+    return [row for kind, singles in by_kind.items() for row in pool(unlearner, kind, singles)]
 
 
 def _outcome(item: BenchRun, record: Record, *, carried_out: bool) -> Outcome:

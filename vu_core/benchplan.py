@@ -106,9 +106,8 @@ def plan_bench(
     entry = find_dataset(common.get("dataset", ""), model, registry)
     download = common.get("download", False)
     dataset = open_dataset(entry, common.get("data", {}), download=download)
-    evaluation = plan_evaluation(
-        protocol, Request(forget=()), dataset, registry, common.get("metrics", ()), download=download
-    )
+    chosen = {"metrics": common.get("metrics", ()), "scorers": common.get("scorers")}
+    evaluation = plan_evaluation(protocol, Request(forget=()), dataset, registry, **chosen, download=download)
     concepts = _concepts(forget, evaluation)
     runs = tuple(
         BenchRun(unlearner=name, concept=concept, seed=seed, spec=_spec(name, concept, seed, chosen, common))

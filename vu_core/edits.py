@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vu_core.errors import EditError
 from vu_core.files import atomic_path, sha256_of_file
+from vu_core.numerics import torch_defaults
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,8 @@ LORA_FILE = "pytorch_lora_weights.safetensors"
 
 _SCHEMA = 1
 _METADATA_KEY = "vu"
-_EDITED: list[int] = []  # The id of a model for each `applied` block that is open on it.
+# For each `applied` block that is open: the id of its model, and the components that it changes.
+_EDITED: list[tuple[int, frozenset[str]]] = []
 _LORA_A, _LORA_B, _WEIGHT = ".lora_A.weight", ".lora_B.weight", ".weight"
 
 
@@ -48,8 +50,8 @@ class Edit:
         base: sha256 of all that was read of the base model: of tensors, from `tensor_sha256`, by name
             (``"unet.<parameter>"``); of whole components by theirs (``"text_encoder"``).
         unlearner: Name of the component that made it; stamped in by the core.
-        info: JSON values for people and records. The core stamps in ``request``, ``config``, ``preset``, ``seed`` and
-            ``plugin``; an unlearner adds what it alone knows.
+        info: JSON values for people and records. The core stamps in ``model``, ``request``, ``config``, ``preset``,
+            ``seed``, ``plugin`` and ``after``; an unlearner adds what it alone knows.
         scale: Strength at which it is applied; 1 as made, 0 is the identity.
 
     Example:
@@ -80,8 +82,6 @@ class Edit:
         Raises:
             EditError: A parameter is no weight of a module, or shapes do not fit.
         """
-        import torch
-
         tensors = {}
         for parameter, (a, b) in factors.items():
             if not parameter.endswith(_WEIGHT):
@@ -89,8 +89,8 @@ class Edit:
             if a.ndim not in (2, 4) or b.shape[1:] != (a.shape[0], *(1,) * (a.ndim - 2)):
                 raise EditError(f"factors of '{parameter}' do not fit: A {tuple(a.shape)}, B {tuple(b.shape)}")
             module = parameter.removesuffix(_WEIGHT)
-            tensors[module + _LORA_A] = a.detach().to("cpu", torch.float32).contiguous()
-            tensors[module + _LORA_B] = b.detach().to("cpu", torch.float32).contiguous()
+            tensors[module + _LORA_A] = a.detach().cpu().float().contiguous()
+            tensors[module + _LORA_B] = b.detach().cpu().float().contiguous()
         return cls(kind="lora", tensors=tensors, **fields)
 
     @classmethod
@@ -114,14 +114,15 @@ class Edit:
         """Return what is added to ``base``, the parameter's tensor: float32, on its device, scale included."""
         import torch
 
-        if self.kind == "lora":
-            module = parameter.removesuffix(_WEIGHT)
-            a = self.tensors[module + _LORA_A].to(base.device, torch.float32)
-            b = self.tensors[module + _LORA_B].to(base.device, torch.float32)
-            change = (b.flatten(1) @ a.flatten(1)).view(len(b), *a.shape[1:])
-        else:
-            change = self.tensors[parameter].to(base.device, torch.float32) - base.float()
-        return change if self.scale == 1.0 else change * self.scale
+        with torch_defaults(), torch.no_grad():
+            if self.kind == "lora":
+                module = parameter.removesuffix(_WEIGHT)
+                a = self.tensors[module + _LORA_A].to(base.device, torch.float32)
+                b = self.tensors[module + _LORA_B].to(base.device, torch.float32)
+                change = (b.flatten(1) @ a.flatten(1)).view(len(b), *a.shape[1:])
+            else:
+                change = self.tensors[parameter].to(base.device, torch.float32) - base.float()
+            return change if self.scale == 1.0 else change * self.scale
 
     def scaled(self, factor: float) -> Edit:
         """Return this edit at ``factor`` times its strength."""
@@ -187,7 +188,8 @@ def applied(model: Model, edits: Sequence[Edit]) -> Iterator[None]:
         EditError: An edit was made for another base model, or names a parameter that is not there.
     """
     swapped: list[tuple[torch.nn.Module, str, torch.nn.Parameter]] = []
-    _EDITED.append(id(model))
+    components = {parameter.partition(".")[0] for edit in edits for parameter in edit.parameters()}
+    _EDITED.append(block := (id(model), frozenset(components)))
     try:
         for parameter, weight in edited_weights(model, edits).items():
             module, attribute = _owner(model, parameter)
@@ -197,22 +199,28 @@ def applied(model: Model, edits: Sequence[Edit]) -> Iterator[None]:
     finally:
         for module, attribute, original in reversed(swapped):
             module._parameters[attribute] = original
-        _EDITED.remove(id(model))
+        _EDITED.remove(block)
 
 
-def check_unedited(model: Model) -> None:
+def check_unedited(model: Model, component: str = "") -> None:
     """Refuse a model that an edit is applied to now: what is drawn or learned would count as the base model's.
+
+    Args:
+        model: Of any kind.
+        component: Refuse only what changes this component; empty for any edit.
 
     Raises:
         EditError: It is inside a ``with edit.applied(model)`` block.
     """
-    if id(model) in _EDITED:
+    if any(edited == id(model) and component in ("", *components) for edited, components in _EDITED):
+        where = f"the {component} of '{model.name}'" if component else f"'{model.name}'"
         raise EditError(
-            f"an edit is applied to '{model.name}' now, so it is not the base model",
+            f"an edit is applied to {where} now, so it is not the base model",
             hint="Do this outside the 'with edit.applied(model)' block, and pass the edit where it is to count.",
         )
 
 
+@torch_defaults()
 def edited_weights(model: Model, edits: Sequence[Edit]) -> dict[str, torch.nn.Parameter]:
     """Return the parameters of ``model`` that ``edits`` change, with the edits in them, by name.
 

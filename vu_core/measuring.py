@@ -45,6 +45,7 @@ def plan_measuring(
     dataset: str = "",
     data: Mapping[str, Any] = MappingProxyType({}),
     metrics: Sequence[str] = (),
+    scorers: Mapping[str, str] | None = None,
     download: bool = False,
 ) -> EvaluationPlan:
     """Return how a model will be measured, before and after ``edits`` or as it is.
@@ -58,6 +59,7 @@ def plan_measuring(
         dataset: Where the protocol's concepts come from; empty for the model's own.
         data: The dataset's options by name.
         metrics: Names; empty for the protocol's own.
+        scorers: Names by role, in place of the protocol's own.
         download: Whether data and lists of prompts may be fetched over the network.
 
     Raises:
@@ -70,7 +72,7 @@ def plan_measuring(
     entry = find_dataset(dataset, chosen, registry)
     source = open_dataset(entry, data, download=download)
     request = _request(tuple(forget), edits, source)
-    return plan_evaluation(protocol, request, source, registry, metrics, download=download)
+    return plan_evaluation(protocol, request, source, registry, metrics, scorers, download=download)
 
 
 def check_folder(folder: Path) -> None:

@@ -147,15 +147,18 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
     protocol = spec.protocol or model.spec.protocol
     if quick:
         protocol = _quick_protocol(spec, model)
-    if spec.metrics and not protocol:
-        raise ConfigError("--metric needs a protocol that says which pictures to measure", hint="Pass --protocol.")
+    if (spec.metrics or spec.scorers) and not protocol:
+        option = "--metric" if spec.metrics else "--scorer"
+        raise ConfigError(f"{option} needs a protocol that says which pictures to measure", hint="Pass --protocol.")
     evaluation = None
     if protocol:
         request, data = unlearning.request, unlearning.data.dataset
         if earlier:
             # What replaces a concept is left out: it may be what was forgotten earlier.
             request = Request(forget=(*request.forget, *forgotten_by(earlier)))
-        evaluation = plan_evaluation(protocol, request, data, registry, spec.metrics, download=spec.download)
+        evaluation = plan_evaluation(
+            protocol, request, data, registry, spec.metrics, spec.scorers, download=spec.download
+        )
     return Plan(
         spec=replace(
             spec,
@@ -221,6 +224,7 @@ def plan_evaluation(
     dataset: Dataset | None,
     registry: Registry,
     metrics: Sequence[str] = (),
+    scorers: Mapping[str, str] | None = None,
     *,
     download: bool = False,
 ) -> EvaluationPlan:
@@ -232,6 +236,7 @@ def plan_evaluation(
         dataset: Where the protocol's concepts come from.
         registry: The installed components.
         metrics: Names; empty for the protocol's own.
+        scorers: Names by role, in place of the protocol's own or for a role that only the metrics ask for.
         download: Whether a published list of prompts may be fetched over the network.
 
     Raises:
@@ -244,9 +249,8 @@ def plan_evaluation(
             hint=f"Pass --dataset {read.dataset}.",
         )
     dataset = dataset or FreeText()
-    entries = _metric_entries(metrics, read, registry)
-    roles = {role for entry in entries for role in entry.spec.roles(read.kinds)}
-    scorers = {role: _entry("scorer", name, read, registry) for role, name in read.scorers.items() if role in roles}
+    entries = [_entry("metric", name, read, registry) for name in metrics or read.metrics]
+    judges = _judges(read, scorers or {}, entries, registry)
     neighbours = neighbours_of(request, dataset)
     uses = tuple(metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries)
     return EvaluationPlan(
@@ -256,9 +260,9 @@ def plan_evaluation(
         neighbours=neighbours,
         samples=_samples(read, dataset, request, download=download),
         metrics=uses,
-        scorers=scorers,
-        components=(*entries, *scorers.values()),
-        reference=reference_of(uses, dataset),
+        scorers=judges,
+        components=(*entries, *judges.values()),
+        reference=reference_of(uses, _real(read, dataset, registry, download=download)),
     )
 
 
@@ -337,16 +341,37 @@ def _samples(protocol: Protocol, dataset: Dataset, request: Request, *, download
     return samples
 
 
-def _metric_entries(names: Sequence[str], protocol: Protocol, registry: Registry) -> list[Entry[MetricSpec]]:
-    entries = [_entry("metric", name, protocol, registry) for name in names or protocol.metrics]
-    for entry in entries:
-        lacking = [role for role in entry.spec.roles(protocol.kinds) if role not in protocol.scorers]
-        if lacking:
+def _judges(
+    protocol: Protocol, chosen: Mapping[str, str], metrics: Sequence[Entry[MetricSpec]], registry: Registry
+) -> dict[str, Entry[ScorerSpec]]:
+    """Return who plays the roles that ``metrics`` need or ``chosen`` names; ``chosen`` goes before ``protocol``."""
+    needed = {role: entry.spec.name for entry in metrics for role in entry.spec.roles(protocol.kinds)}
+    known = list(dict.fromkeys([*protocol.scorers, *needed]))
+    for role, name in chosen.items():
+        if role not in known:
+            hint = f"{did_you_mean(role, known)} Roles: {', '.join(known) or 'none'}.".lstrip()
+            raise UnknownNameError(f"no scorer of protocol '{protocol.name}' has the role '{role}'", hint=hint)
+        if (plays := registry.get("scorer", name).spec.role) != role:
+            raise ConfigError(f"scorer '{name}' judges {plays}, not {role}", hint="See 'vu list scorer'.")
+    names = {**protocol.scorers, **chosen}
+    for role, metric in needed.items():
+        if role not in names:
             raise ConfigError(
-                f"metric '{entry.spec.name}' needs a scorer for {', '.join(lacking)}, "
-                f"protocol '{protocol.name}' names none"
+                f"metric '{metric}' needs a scorer for {role}, protocol '{protocol.name}' names none",
+                hint=f"Name one, as in --scorer {role}=NAME; see 'vu list scorer'.",
             )
-    return entries
+    return {
+        role: _entry("scorer", name, protocol, registry)
+        for role, name in names.items()
+        if role in needed or role in chosen
+    }
+
+
+def _real(protocol: Protocol, dataset: Dataset, registry: Registry, *, download: bool) -> Dataset:
+    """Return where real pictures come from: with a list of prompts, the protocol's own dataset."""
+    if not (protocol.prompts and protocol.dataset):
+        return dataset
+    return open_dataset(registry.get("dataset", protocol.dataset), download=download)
 
 
 def _entry(kind: Literal["metric", "scorer"], name: str, protocol: Protocol, registry: Registry) -> Entry[Any]:

@@ -16,7 +16,7 @@ class Single:
     """The numbers of one run.
 
     Attributes:
-        concept: What it forgot, with its kind.
+        concept: What it forgot, of one kind for all.
         seed: Of the unlearner.
         results: Of its pooled groups.
     """
@@ -32,17 +32,19 @@ class Row:
 
     Attributes:
         unlearner: Its name.
+        kind: Of what was forgotten: forgetting objects and forgetting styles are different tasks, reported apart.
         concepts: How many concepts were forgotten, each in a run of its own.
         result: The mean over runs; ``n`` counts their pictures.
     """
 
     unlearner: str
+    kind: str
     concepts: int
     result: Result
 
 
-def pool(unlearner: str, runs: Sequence[Single]) -> list[Row]:
-    """Return the mean of every metric and group over ``runs``, with intervals over concepts.
+def pool(unlearner: str, kind: str, runs: Sequence[Single]) -> list[Row]:
+    """Return the mean of every metric and group over ``runs``, which forgot concepts of one kind, with intervals.
 
     Whole concepts are resampled, as runs that forget the same thing resemble each other; of three to nine
     concepts, Student's interval is taken. Of a share that is the same for all of them, or of which there are
@@ -52,10 +54,10 @@ def pool(unlearner: str, runs: Sequence[Single]) -> list[Row]:
     for run in runs:
         for result in run.results:
             found.setdefault((result.metric, result.group), []).append((run, result))
-    return [_row(unlearner, pairs) for pairs in found.values()]
+    return [_row(unlearner, kind, pairs) for pairs in found.values()]
 
 
-def _row(unlearner: str, pairs: Sequence[tuple[Single, Result]]) -> Row:
+def _row(unlearner: str, kind: str, pairs: Sequence[tuple[Single, Result]]) -> Row:
     first = pairs[0][1]
     usable = [(run, result) for run, result in pairs if result.after is not None]
     before = _mean(usable, [result.before for _, result in usable], first)
@@ -64,6 +66,7 @@ def _row(unlearner: str, pairs: Sequence[tuple[Single, Result]]) -> Row:
     concepts = len(set(after.clusters))
     return Row(
         unlearner=unlearner,
+        kind=kind,
         concepts=concepts,
         result=replace(
             first,

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from vu_core.discovery import installed_version
 from vu_core.errors import RunError, VuError
 from vu_core.files import write_text
+from vu_core.numerics import float32_precision
 from vu_core.types import Interval, Result
 
 RECORD_FILE = "record.json"
@@ -180,21 +181,11 @@ def environment(*, device: str, dtype: str, plugins: Mapping[str, str]) -> dict[
         "threads": torch.get_num_threads(),
         "device": device,
         "dtype": dtype,
+        "float32": float32_precision(device),
     }
     if device == "cuda":
         facts["accelerator"] = torch.cuda.get_device_name()
-        facts["float32_convolutions"] = float32_convolutions()
     return facts
-
-
-def float32_convolutions() -> str:
-    """Return how CUDA multiplies in float32 convolutions: ``"tf32"`` or ``"ieee"``."""
-    import torch
-
-    backend = torch.backends.cudnn
-    if hasattr(backend, "conv"):
-        return str(backend.conv.fp32_precision)
-    return "tf32" if backend.allow_tf32 else "ieee"
 
 
 class MemoryMeter:

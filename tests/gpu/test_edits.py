@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from vu_core import SamplerSettings
+from vu_core.context import RunContext
 from vu_core.edits import Edit, applied, combine, edited_weights, read_edit, tensor_sha256, write_edit
+from vu_core.interfaces import Data
+from vu_core.types import Concept, Request
 
 pytestmark = pytest.mark.gpu
 
@@ -31,6 +34,15 @@ def random_edit(model, *, device: str = "cpu", seed: int = 0) -> Edit:
     return Edit.lora(factors, base=base, unlearner="random")
 
 
+def unlearned(model, out) -> Edit:
+    from vu_uce.config import UceConfig
+    from vu_uce.unlearner import Uce
+
+    request = Request(forget=(Concept(name="cat"),), retain=(Concept(name="dog"),))
+    data = Data(forget=request.forget, retain=request.retain)
+    return Uce().unlearn(model, request, data, UceConfig(form="lora"), RunContext(out_dir=out, device=model.device))
+
+
 def pictures(model) -> torch.Tensor:
     return torch.stack(list(model.sample(PROMPTS, [0, 1], SETTINGS)))
 
@@ -46,6 +58,16 @@ def test_an_edit_is_removed_bit_for_bit(model, device):
         assert parameter is before[name][0]
         assert torch.equal(parameter, before[name][1])
     assert torch.equal(pictures(model), base)
+
+
+def test_an_edit_does_not_depend_on_the_type_that_pictures_are_drawn_in(model, embedded, tmp_path):
+    base = embedded("cpu")
+    ours, theirs = (unlearned(at, tmp_path) for at in (model, base))
+    assert ours.parameters() == theirs.parameters()
+    for name in ours.parameters():
+        weight = base.tensor("unet", name.removeprefix("unet."))
+        change = theirs.delta(name, weight)
+        assert torch.norm(ours.delta(name, weight) - change) < 1e-3 * change.norm()
 
 
 def test_edited_weights_are_the_cpus(model, embedded):

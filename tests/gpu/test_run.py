@@ -61,7 +61,7 @@ def test_a_run_finds_what_it_finds_on_the_cpu(device, measured, tmp_path):
     assert ours["environment"]["device"] == device
     if device == "cuda":
         assert ours["environment"]["accelerator"]
-        assert ours["environment"]["float32_convolutions"] == "tf32"
+        assert ours["environment"]["float32"] == {"convolutions": "tf32", "matmuls": "ieee"}
     assert [(r["metric"], r["group"]) for r in ours["results"]] == [
         (r["metric"], r["group"]) for r in theirs["results"]
     ]

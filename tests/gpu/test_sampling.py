@@ -90,6 +90,21 @@ def test_the_cache_tells_devices_apart(model, embedded, device):
     assert (on_device == on_cpu) == (device == "cpu")
 
 
+def test_the_cache_tells_tf32_from_float32(model, device, request):
+    default = dict(model.sampling_key(SETTINGS))
+    request.getfixturevalue("precise")
+    precise = dict(model.sampling_key(SETTINGS))
+    assert (precise == default) == (device != "cuda")
+    assert "float32" not in precise
+
+
+def test_the_callers_default_device_draws_nothing_else(model, device):
+    settings = replace(SETTINGS, steps=2)
+    expected = draw(model, settings=settings)
+    with torch.device(device), torch.autocast(device, dtype=torch.bfloat16):
+        assert torch.equal(draw(model, settings=settings), expected)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_sampling_memory(device, embedded, measured, dtype):
     meter = MemoryMeter(device)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import vu_core as vu
-from vu_core.errors import ConfigError, EditError, ModelError, RequestError, VuError
+from vu_core.errors import ConfigError, EditError, ModelError, RequestError, UnknownNameError, VuError
 from vu_core.types import Concept
 
 QUICK = "toy-quick@1"
@@ -66,6 +66,7 @@ def test_the_edit_says_what_was_asked_of_whom(model):
     cat, dog = ({"name": name, "kind": "object", "text": name} for name in ("cat", "dog"))
     assert edit.unlearner == "repaint"
     assert edit.info == {
+        "model": "toy",
         "plugin": "vu-toy 1.0",
         "preset": "default",
         "config": {"strength": 0.75, "dense": True},
@@ -167,6 +168,13 @@ def test_protocol_and_metrics_are_the_models_own_unless_named(model):
     failed = vu.evaluate(model, protocol=QUICK, forget="cat", metrics=["hit", "fault"])
     assert {r.metric for r in failed.results} == {"hit"} and "the metric broke" in failed.errors[0]
     assert "error: metric 'fault'" in str(failed)
+
+
+def test_a_judge_can_be_chosen(model):
+    result = vu.evaluate(model, protocol=QUICK, forget="cat", scorers={"object": "toy-dull"})
+    assert (result["hit", "forget"].before, result["hit", "retain"].before) == (0, 25)
+    with pytest.raises(UnknownNameError, match="no scorer of protocol 'toy-quick@1' has the role 'objct'"):
+        vu.evaluate(model, protocol=QUICK, forget="cat", scorers={"objct": "toy-dull"})
 
 
 def test_pictures_are_kept_where_asked_and_nowhere_else(model, tmp_path, monkeypatch):

@@ -72,6 +72,12 @@ def test_every_concept_is_forgotten_in_turn_and_pooled(vu, work):
     assert bench["work"] == {"runs": 5, "runs_already_there": 0, "drawn": 30, "cached": 20}
 
 
+def test_another_judge_judges_every_run(vu):
+    assert vu(*BENCH, "--forget", "cat", "--scorer", "object=toy-dull").exit_code == 0
+    record = json.loads(Path("bench/repaint/object-cat-seed0/record.json").read_text())
+    assert record["scorers"]["object"]["name"] == "toy-dull"
+
+
 def test_each_run_is_a_run(vu):
     vu(*BENCH, "--forget", "cat")
     vu("run", "repaint", "--forget", "object:cat", "--quick", "--device", "cpu", "--out", "run")
@@ -227,3 +233,24 @@ def test_bad_input_is_refused_before_anything_is_made(vu, arguments, message):
     result = vu(*BENCH, *arguments)
     assert result.exit_code == 2 and message in result.stderr, result.output
     assert not Path("bench").exists()
+
+
+def test_nothing_of_a_finished_run_stays_in_memory(vu, monkeypatch):
+    import gc
+
+    import vu_toy_work as toy
+
+    from vu_core.edits import Edit
+    from vu_core.types import Sample
+
+    unlearn, alive = toy.Repaint.unlearn, []
+
+    def counting(self, *arguments):
+        gc.collect()
+        found = [sum(isinstance(thing, cls) for thing in gc.get_objects()) for cls in (Edit, Sample)]
+        alive.append(found)
+        return unlearn(self, *arguments)
+
+    monkeypatch.setattr(toy.Repaint, "unlearn", counting)
+    assert vu(*BENCH).exit_code == 0
+    assert len(alive) == 5 and alive[1:] == alive[:1] * 4 and alive[0][0] == 0

@@ -65,6 +65,17 @@ def test_several_edits_add_up_and_their_order_is_recorded(vu):
     assert half["forget"]["n"] == 1
 
 
+def test_a_run_is_judged_by_its_own_judges_unless_others_are_named(vu):
+    vu(*RUN, "--forget", "cat", "--out", "run", "--quick", "--scorer", "object=toy-dull")
+    for arguments, judge in (
+        (("run",), "toy-dull"),
+        (("run", "--scorer", "object=toy-object"), "toy-object"),
+        (("run", "--protocol", "toy-quick@1"), "toy-object"),
+    ):
+        record, _ = measured(vu, *arguments)
+        assert record["scorers"]["object"]["name"] == judge
+
+
 def test_scale_zero_changes_nothing(vu):
     vu(*RUN, "--forget", "cat", "--out", "run", "--quick")
     _, groups = measured(vu, "run", "--edit-scale", "0")

@@ -15,6 +15,7 @@ from vu_core.edits import read_edit
 from vu_core.runspec import read_run_file
 
 TOY = Path(__file__).parents[1] / "data" / "plugins" / "toy" / "vu_toy_world"
+MODEL = str(TOY / "model")
 BASE = ("run", "repaint", "--forget", "cat", "--device", "cpu")
 
 
@@ -85,6 +86,25 @@ def test_repeating_from_run_toml_gives_the_same_edit_and_numbers(vu):
     assert result.exit_code == 0, result.output
     assert outcome(record_of("one")) == outcome(record_of("two"))
     assert read_run_file(Path("one/run.toml")) == read_run_file(Path("two/run.toml"))
+
+
+def test_a_judge_can_be_chosen_and_is_recorded_and_repeated(vu):
+    assert vu(*BASE, "--quick", "--scorer", "object=toy-dull", "--out", "one").exit_code == 0
+    assert record_of("one")["scorers"] == {"object": {"name": "toy-dull", "version": "7"}}
+    hit = {r["group"]: r["before"] for r in record_of("one")["results"]}
+    assert hit == {"forget": 0, "retain": 25}
+    assert read_run_file(Path("one/run.toml")).scorers == {"object": "toy-dull"}
+    assert vu("run", "-c", "one/run.toml", "--out", "two").exit_code == 0
+    assert record_of("two")["scorers"] == record_of("one")["scorers"]
+    assert vu("run", "-c", "one/run.toml", "--scorer", "object=toy-object", "--out", "three").exit_code == 0
+    assert record_of("three")["scorers"]["object"]["name"] == "toy-object"
+    other = vu(*BASE, "--quick", "--out", "one", "--resume")
+    assert other.exit_code == 2 and "what differs: scorers" in other.stderr
+
+
+def test_a_judge_can_be_named_for_a_role_that_only_a_metric_asks_for(vu):
+    result = vu(*BASE, "--metric", "lonely", "--scorer", "ghost=toy-ghost", "--dry-run", "--json")
+    assert json.loads(result.stdout)["scorers"] == "ghost=toy-ghost"
 
 
 def test_options_on_the_command_line_win_over_run_toml_and_over_the_preset(vu):
@@ -315,7 +335,15 @@ BAD_INPUT = {
     "negative seed": ((*BASE, "--seed", "-1"), ["'seed'", ">= 0"]),
     "quick and protocol": ((*BASE, "--quick", "--protocol", "toy@1"), ["--quick"]),
     "model that lacks a capability": (("run", "needy", "--forget", "cat"), ["needy needs a classifier", "Classifies"]),
-    "metric without its judge": ((*BASE, "--metric", "lonely"), ["scorer for ghost"]),
+    "metric without its judge": ((*BASE, "--metric", "lonely"), ["scorer for ghost", "--scorer ghost=NAME"]),
+    "unknown judge": ((*BASE, "--scorer", "object=toy-objct"), ["unknown scorer 'toy-objct'", "'toy-object'"]),
+    "unknown role": ((*BASE, "--scorer", "objct=toy-object"), ["the role 'objct'", "mean 'object'", "Roles: object"]),
+    "judge of something else": ((*BASE, "--scorer", "object=toy-ghost"), ["'toy-ghost' judges ghost, not object"]),
+    "judge without a role": ((*BASE, "--scorer", "toy-object"), ["role=name", "'toy-object'", "object=emoji-object-b"]),
+    "judge without a protocol": (
+        (*BASE, "--model", MODEL, "--dataset", "toy", "--scorer", "object=toy-object"),
+        ["--scorer needs a protocol"],
+    ),
     "out is a file": ((*BASE, "--out", "broken.toml"), ["is a file"]),
     "out holds something else": ((*BASE, "--out", "."), ["holds no run"]),
 }

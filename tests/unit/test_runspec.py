@@ -12,6 +12,7 @@ def test_a_spec_survives_its_file(tmp_path):
         forget=("cat", "a 'quoted' \"style\""),
         replace_with=("dog",),
         model="emoji",
+        scorers={"object": "emoji-object-b"},
         options={"erase_scale": 5.0, "tokens": "last", "rows": [1, 2], "flag": False},
         seed=7,
         dtype="bfloat16",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 DATA = ("--data takes key=value", "--data root=DIR")
-"""What errors say of options for a dataset; see `pairs`."""
+SCORER = ("--scorer takes role=name", "--scorer object=emoji-object-b")
+"""What errors say of options for a dataset and of judges; see `pairs`."""
 
 
 def names(given: Sequence[str] | None) -> list[str] | None:

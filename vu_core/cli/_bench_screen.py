@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vu_core.types import Interval, Result
 
 _SHOWN = 5
+_WIDEST = 1000
 
 
 def show(record: BenchRecord) -> None:
@@ -24,8 +25,11 @@ def show(record: BenchRecord) -> None:
 
     console = Console(highlight=False)
     if record.table:
-        for group in dict.fromkeys(row.result.group for row in record.table):
-            console.print(_table(record, group))
+        for kind, group in dict.fromkeys((row.kind, row.result.group) for row in record.table):
+            table = _table(record, kind, group)
+            # Wider than the terminal rather than without some of its numbers.
+            needed = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
+            Console(highlight=False, width=max(console.width, needed)).print(table)
         console.print("Means over n concepts, each forgotten in a run of its own; 95 % intervals over concepts")
         if names := names_line([row.result for row in record.table]):
             console.print(names, markup=False)
@@ -43,25 +47,30 @@ def show(record: BenchRecord) -> None:
         console.print(f"interference   {picture}", markup=False, soft_wrap=True)
 
 
-def _table(record: BenchRecord, group: str) -> Table:
-    """Return the numbers on one group: a row an unlearner below that of the base model, a column a metric."""
+def _table(record: BenchRecord, kind: str, group: str) -> Table:
+    """Return the numbers on one group where concepts of ``kind`` were forgotten.
+
+    It has a row for each unlearner below that of the base model, and a column for each metric.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    found = {(row.unlearner, row.result.metric): row for row in record.table if row.result.group == group}
-    base = {row.result.metric: row.result.before for row in reversed(found.values())}
+    rows = [row for row in record.table if (row.kind, row.result.group) == (kind, group)]
+    found = {(row.unlearner, row.result.metric): row for row in rows}
+    base = {row.result.metric: row.result.before for row in reversed(rows)}
     metrics = list(dict.fromkeys(metric for _, metric in found))
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column(f"on {group}", no_wrap=True)
+    title = f"forgotten: {kind}; measured on: {group}"
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
     for metric in metrics:
         table.add_column(short_name(metric), justify="right", no_wrap=True)
     table.add_column("n", justify="right")
     table.add_row("base model", *(Text(number(base[metric])) for metric in metrics), "")
     for name in record.plan.unlearners:
-        rows = [found.get((name, metric)) for metric in metrics]
-        cells = [Text(_after(row.result) if row else "–") for row in rows]
-        table.add_row(name, *cells, str(max((row.concepts for row in rows if row), default=0)))
+        mine = [found.get((name, metric)) for metric in metrics]
+        cells = [Text(_after(row.result) if row else "–") for row in mine]
+        table.add_row(name, *cells, str(max((row.concepts for row in mine if row), default=0)))
     return table
 
 

@@ -55,11 +55,12 @@ def plan_rows(plan: Plan, folder: Path) -> dict[str, str]:
 def measured_rows(plan: EvaluationPlan | None, *, compared: bool = True) -> dict[str, str]:
     """Return how a model would be measured, as labelled texts."""
     if plan is None:
-        return {"neighbours": "–", "protocol": "none", "metrics": "–"}
+        return {"neighbours": "–", "protocol": "none", "metrics": "–", "scorers": "–"}
     return {
         "neighbours": ", ".join(concept.text for concept in plan.neighbours) or "–",
         "protocol": f"{plan.protocol.name}: {len(plan.samples)} pictures{' before, as many after' if compared else ''}",
         "metrics": ", ".join(use.spec.name for use in plan.metrics),
+        "scorers": ", ".join(f"{role}={entry.spec.name}" for role, entry in plan.scorers.items()),
     }
 
 
@@ -93,7 +94,8 @@ def show_measured(record: Record, *, kept: bool) -> None:
     if not kept:
         return
     folder = record.folder
-    console.print(f"\nfolder         {folder}", markup=False, soft_wrap=True)
+    label = "run folder" if record.unlearner else "folder"
+    console.print(f"\n{label:<15}{folder}", markup=False, soft_wrap=True)
     if (folder / CONTACT_SHEET).is_file():
         console.print(f"contact sheet  {folder / CONTACT_SHEET}", markup=False, soft_wrap=True)
 

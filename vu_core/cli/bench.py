@@ -28,6 +28,9 @@ def bench_command(
     dataset: Annotated[str | None, typer.Option(help="Where concepts come from; default: the model's own.")] = None,
     data: Annotated[list[str] | None, typer.Option(help="A dataset's option, key=value, as in root=DIR.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the protocol's own.")] = None,
+    scorer: Annotated[
+        list[str] | None, typer.Option(help="Judge in place of the protocol's, role=name; see 'vu list scorer'.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="The model's preset for the unlearners, or 'none'.")] = None,
     option: Annotated[
         list[str] | None,
@@ -50,7 +53,7 @@ def bench_command(
     import re
 
     from vu_core.benchplan import ALL, plan_bench
-    from vu_core.cli._arguments import DATA, names, numbers, pairs
+    from vu_core.cli._arguments import DATA, SCORER, names, numbers, pairs
     from vu_core.registry import Registry
 
     given = {
@@ -58,6 +61,7 @@ def bench_command(
         "dataset": dataset,
         "data": pairs(data, *DATA) or None,
         "metrics": names(metric),
+        "scorers": pairs(scorer, *SCORER) or None,
         "preset": preset,
         "device": device,
         "dtype": dtype,

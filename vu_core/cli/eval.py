@@ -28,7 +28,10 @@ def eval_command(
     dataset: Annotated[str, typer.Option(help="Where concepts come from; default: the run's, or the model's.")] = "",
     data: Annotated[list[str] | None, typer.Option(help="A dataset's option, key=value, as in root=DIR.")] = None,
     protocol: Annotated[str, typer.Option(help="Name or TOML file; default: the run's, or the model's.")] = "",
-    metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the protocol's own.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the run's, or the protocol's own.")] = None,
+    scorer: Annotated[
+        list[str] | None, typer.Option(help="Judge in place of the protocol's, role=name; see 'vu list scorer'.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
     download: Annotated[bool, typer.Option("--download", help="Allow fetching model and data from a hub.")] = False,
@@ -43,7 +46,7 @@ def eval_command(
     """
     from dataclasses import replace
 
-    from vu_core.cli._arguments import DATA, names, pairs
+    from vu_core.cli._arguments import DATA, SCORER, names, pairs
     from vu_core.measuring import plan_measuring
     from vu_core.models import plan_model
     from vu_core.registry import Registry
@@ -51,15 +54,17 @@ def eval_command(
 
     subject = find_subject(what or (), model)
     subject = replace(subject, edits=tuple(edit.scaled(edit_scale) for edit in subject.edits))
+    again = subject.run if not protocol else None
     plan = plan_measuring(
         plan_model(subject.model, registry := Registry.discover()),
         subject.edits,
         registry,
-        protocol=protocol or (subject.run.protocol if subject.run else ""),
+        protocol=again.protocol if again else protocol,
         forget=names(forget) or (),
         dataset=dataset or (subject.run.dataset if subject.run else ""),
         data=pairs(data, *DATA) or (subject.run.data if subject.run else {}),
-        metrics=names(metric) or (),
+        metrics=names(metric) or (again.metrics if again else ()),
+        scorers={**(again.scorers if again else {}), **pairs(scorer, *SCORER)},
         download=download,
     )
     if dry_run:

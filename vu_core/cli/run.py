@@ -28,6 +28,9 @@ def run_command(
     data: Annotated[list[str] | None, typer.Option(help="A dataset's option, key=value, as in root=DIR.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Name or TOML file; default: the model's own.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; default: the protocol's own.")] = None,
+    scorer: Annotated[
+        list[str] | None, typer.Option(help="Judge in place of the protocol's, role=name; see 'vu list scorer'.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="The model's preset for the unlearner, or 'none'.")] = None,
     option: Annotated[
         list[str] | None, typer.Option("-o", "--option", help="An unlearner's option, key=value.")
@@ -48,18 +51,18 @@ def run_command(
 
     Example: vu run uce --forget cat
     """
-    from vu_core.cli._arguments import DATA, pairs
+    from vu_core.cli._arguments import DATA, SCORER, names, pairs
 
     given = {
         "unlearner": unlearner or None,
-        "forget": _split(forget),
-        "retain": _split(retain),
-        "replace_with": _split(replace_with),
+        "forget": names(forget),
+        "retain": names(retain),
+        "replace_with": names(replace_with),
         "model": model,
         "after": after,
         "dataset": dataset,
         "protocol": protocol,
-        "metrics": _split(metric),
+        "metrics": names(metric),
         "preset": preset,
         "seed": seed,
         "device": device,
@@ -68,7 +71,11 @@ def run_command(
         "revision": revision,
     }
     values = {key: value for key, value in given.items() if value is not None}
-    tables = {"options": pairs(option, "-o takes key=value", "-o erase_scale=2"), "data": pairs(data, *DATA)}
+    tables = {
+        "options": pairs(option, "-o takes key=value", "-o erase_scale=2"),
+        "data": pairs(data, *DATA),
+        "scorers": pairs(scorer, *SCORER),
+    }
     spec = _spec(values, tables, config, out if resume else None)
     _carry_out(spec, out, quick=quick, dry_run=dry_run, resume=resume, json_output=json_output)
 
@@ -108,7 +115,7 @@ def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resum
         raise typer.Exit(1)
 
 
-def _spec(values: dict[str, Any], tables: dict[str, dict[str, Any]], config: Path | None, resumed: Path | None) -> Any:
+def _spec(values: dict[str, Any], tables: dict[str, dict[str, str]], config: Path | None, resumed: Path | None) -> Any:
     from dataclasses import asdict
 
     from vu_core.errors import ConfigError
@@ -118,17 +125,11 @@ def _spec(values: dict[str, Any], tables: dict[str, dict[str, Any]], config: Pat
         config = resumed / RUN_FILE
     if config is not None:
         base = asdict(read_run_file(config))
-        merged = {key: {**base[key], **table} for key, table in tables.items()}
+        merged = {key: {**base[key], **given} for key, given in tables.items()}
         return run_spec({**base, **values, **merged}, origin="the command line")
     if "unlearner" not in values:
         raise ConfigError("no unlearner was named", hint="As in 'vu run uce --forget cat'; see 'vu list unlearner'.")
     return run_spec({"forget": (), **values, **tables}, origin="the command line")
-
-
-def _split(values: list[str] | None) -> list[str] | None:
-    if values is None:
-        return None
-    return [part.strip() for value in values for part in value.split(",")]
 
 
 def _new_folder(plan: Any) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from vu_core.interfaces import Data, Picture, Split
 from vu_core.types import Concept, Request
@@ -66,7 +66,7 @@ class FakeDataset:
 def _pixels(split: Split, name: str, style: str) -> torch.Tensor:
     import torch
 
-    number = ("train", "validation", "test").index(split) * len(OBJECTS) + OBJECTS.index(name)
+    number = get_args(Split).index(split) * len(OBJECTS) + OBJECTS.index(name)
     generator = torch.Generator().manual_seed(number * len(STYLES) + STYLES.index(style))
     tint = torch.tensor([16 * OBJECTS.index(name), 40 * STYLES.index(style), 0])
     return (torch.randint(0, 128, (3, 8, 8), generator=generator) + tint[:, None, None]).to(torch.uint8)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections import Counter
+from importlib.resources import files
 
 import pytest
 
 from vu_core import Concept, ConfigError, DataError, Request
 from vu_core.datasets import open_dataset
 from vu_core.planning import plan_evaluation
-from vu_core.protocols import describe, load_protocol, samples_of
+from vu_core.protocols import describe, load_protocol, read_protocol, samples_of
 from vu_core.published import deviations
 from vu_core.registry import Registry
 
@@ -74,13 +76,41 @@ def test_what_is_needed_is_said(registry):
 
 def test_a_run_says_how_it_differs(registry):
     protocol = load_protocol("coco-30k@1", registry)
-    same = deviations(protocol, model="CompVis/stable-diffusion-v1-4", dtype="float32", pictures=30000)
+    same = deviations(
+        protocol, model="CompVis/stable-diffusion-v1-4", dtype="float32", pictures=30000, metrics=list(protocol.metrics)
+    )
     assert same == list(protocol.deviations)
     other = deviations(protocol, model="emoji", dtype="float32", pictures=100, metrics=["clip_score"])
     assert other[len(same) :] == [
         "model: emoji here, CompVis/stable-diffusion-v1-4 as published",
         "pictures: 100 here, 30000 as published",
         "not measured: fid",
+    ]
+
+
+def test_fid_compares_with_the_real_pictures_of_the_protocol_s_dataset(registry, data_dir, monkeypatch, tmp_path):
+    """Whatever the request's concepts come from: here from nowhere; the list of prompts is a copy of one row."""
+    protocol = (files("vu_datasets") / "protocols/coco-30k-1.toml").read_text()
+    text = "case_number,source,prompt,evaluation_seed,coco_id\n0,coco-30k,A bicycle.,41337,203564\n"
+    listed = load_protocol("coco-30k@1", registry).prompts
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    own = tmp_path / "own.toml"
+    own.write_text(protocol.replace(listed.sha256, sha256))
+    shutil.copytree(data_dir, tmp_path / "data")
+    monkeypatch.setenv("VU_DATA_DIR", str(tmp_path / "data"))
+    there = read_protocol(own).prompts.path
+    there.parent.mkdir()
+    there.write_text(text)
+    request = Request(forget=(Concept(name="nudity"),))
+    plan = plan_evaluation(str(own), request, None, registry, ["fid"])
+    assert [sample.id for sample in plan.reference.samples] == [f"val-{number}" for number in range(1, 9)]
+    assert [(sample.prompt, sample.seed, sample.group(request)) for sample in plan.samples] == [
+        ("A bicycle.", 41337, "retain")
+    ]
+    assert list(plan.scorers) == ["features"], "the CLIP that nobody provides is not asked for"
+    assert plan.deviations(model="CompVis/stable-diffusion-v1-4", dtype="float32")[-2:] == [
+        "differs from coco-30k@1 as published: pictures: 1 here, 30000 as published",
+        "differs from coco-30k@1 as published: not measured: clip_score",
     ]
 
 

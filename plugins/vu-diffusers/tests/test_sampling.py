@@ -196,6 +196,45 @@ def test_the_key_changes_with_all_that_decides_a_picture(folders: dict[str, Path
     assert json.dumps(load(str(folders["sd1"])).sampling_key(replace(FEW, height=16)), sort_keys=True) == base
 
 
+def test_the_key_names_float32_that_is_not_multiplied_as_such(folders: dict[str, Path]) -> None:
+    model = load(str(folders["sd1"]))
+    exact = model.sampling_key(FEW)
+    assert "float32" not in exact
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        assert model.sampling_key(FEW) == {**exact, "float32": {"convolutions": "ieee", "matmuls": "bf16"}}
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_the_key_names_what_convolutions_do_on_cuda(folders: dict[str, Path]) -> None:
+    # A key is made of configurations alone: no device is needed.
+    model = load(str(folders["sd1"]), device="cuda")
+    default = model.sampling_key(FEW)
+    convolutions = torch.backends.cudnn
+    before = convolutions.allow_tf32
+    try:
+        convolutions.allow_tf32 = not before
+        assert model.sampling_key(FEW) != default
+    finally:
+        convolutions.allow_tf32 = before
+
+
+def test_pictures_do_not_depend_on_the_callers_settings(folder: Path) -> None:
+    expected = list(load(str(folder)).sample(PROMPTS[:4], SEEDS[:4], FEW))
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.bfloat16)
+        torch.set_default_device("meta")
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            drawn = list(load(str(folder)).sample(PROMPTS[:4], SEEDS[:4], FEW))
+    finally:
+        torch.set_default_dtype(before)
+        torch.set_default_device(None)
+    assert all(torch.equal(a, b) for a, b in zip(drawn, expected, strict=True))
+
+
 def test_the_key_is_json_whatever_the_scheduler_stores(tmp_path: Path) -> None:
     from diffusers import DPMSolverMultistepScheduler
 

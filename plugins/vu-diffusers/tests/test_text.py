@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from vu_diffusers.model import adopt, load
 
-from vu_core import ModelError, RequestError
+from vu_core import EditError, ModelError, RequestError, SamplerSettings
+from vu_core.edits import Edit, tensor_sha256
 from vu_core.testing.pipelines import build_pipeline, write_pipeline
 
 PROMPTS = ["a photo of a cat", "", "a dog in van gogh style", "a photo of a cat", "long " * 100]
@@ -26,6 +27,40 @@ def test_states_equal_the_pipelines(folder: Path, family: str) -> None:
         assert torch.equal(encoding.states["pooled"][:, 0], expected[2])
     else:
         assert set(encoding.states) == {"text"}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_states_do_not_depend_on_the_type_that_pictures_are_drawn_in(folder: Path, dtype: str) -> None:
+    states = load(str(folder)).encode(PROMPTS).states
+    half = load(str(folder), dtype=dtype)
+    for stream, values in half.encode(PROMPTS).states.items():
+        assert torch.equal(values, states[stream])
+    assert str(next(half.component("text_encoder").parameters()).dtype) == f"torch.{dtype}"
+    assert len(list(half.sample(PROMPTS[:1], [0], SamplerSettings(steps=2, guidance_scale=1.0, micro_batch=1)))) == 1
+    assert torch.equal(half.encode(PROMPTS).states["text"], states["text"])
+
+
+def test_a_half_precision_pipeline_is_encoded_in_float32_and_stays_as_it_is(family: str) -> None:
+    pipe = build_pipeline(family=family).to(torch.bfloat16)
+    before = {name: tensor_sha256(tensor) for name, tensor in pipe.text_encoder.state_dict().items()}
+    states = adopt(pipe).encode(PROMPTS).states
+    assert {name: tensor_sha256(tensor) for name, tensor in pipe.text_encoder.state_dict().items()} == before
+    for stream, values in adopt(pipe.to(torch.float32)).encode(PROMPTS).states.items():
+        assert torch.equal(states[stream], values)
+
+
+def test_an_edited_text_encoder_is_not_taken_for_the_base_model_s(folders: dict[str, Path]) -> None:
+    full, half = (load(str(folders["sd1"]), dtype=dtype) for dtype in ("float32", "bfloat16"))
+    name = next(name for name in full.tensor_names("text_encoder") if name.endswith("k_proj.weight"))
+    edit = Edit.dense({f"text_encoder.{name}": 2 * full.tensor("text_encoder", name)})
+    base = full.encode(["a cat"]).states["text"]
+    with edit.applied(full), edit.applied(half):
+        assert not torch.equal(full.encode(["a cat"]).states["text"], base)
+        with pytest.raises(EditError, match="applied to the text_encoder of"):
+            half.encode(["a cat"])
+    elsewhere = Edit.dense({f"unet.{half.sites()[0].parameter}": torch.zeros(half.sites()[0].shape)})
+    with elsewhere.applied(half):
+        assert torch.equal(half.encode(["a cat"]).states["text"], base)
 
 
 def test_masks_count_the_prompts_tokens(folder: Path) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core import ConfigError, Encoding, ModelError, SamplerSettings, Site
 from vu_core.config import validate
+from vu_core.edits import check_unedited
+from vu_core.numerics import float32_precision, torch_defaults
 from vu_diffusers.families import POOLED, TEXT
 from vu_diffusers.hub import find_folder
 from vu_diffusers.modes import evaluating, while_evaluating
@@ -120,12 +122,14 @@ class DiffusersModel(Diffusing):
         self.revision = revision
         self._source = source
         self._modules: dict[str, torch.nn.Module] = {}
+        self._float32_encoders: dict[str, torch.nn.Module] = {}
         self._tokenizers: dict[str, Any] = {}
 
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of the weights, configurations and vocabularies it is made of."""
         return self._source.fingerprint()
 
+    @torch_defaults()
     def component(self, name: str) -> torch.nn.Module:
         """Return a component; a folder's is loaded once, in eval mode, without gradients.
 
@@ -184,19 +188,22 @@ class DiffusersModel(Diffusing):
             )
         return sites
 
+    @torch_defaults()
     def encode(self, prompts: Sequence[str]) -> Encoding:
         """Return the states that the pipeline computes for ``prompts``: float32 on the CPU, full length.
 
-        The stream ``"text"`` is what the sites read; SDXL adds ``"pooled"`` (N, 1, d).
+        They are computed in float32 whatever the model's dtype, so that an edit does not depend on the type
+        that pictures are drawn in. The stream ``"text"`` is what the sites read; SDXL adds ``"pooled"`` (N, 1, d).
 
         Raises:
             RequestError: There are no prompts.
             ModelError: States are not finite, as with NaN weights.
+            EditError: An edit of a text encoder is applied now, to a model of another dtype than float32.
         """
         from vu_diffusers.text import encode
 
         family = self._source.family
-        encoders = [(self._tokenizer(of), self.component(name)) for name, of in family.tokenizers.items()]
+        encoders = [(self._tokenizer(of), self._float32_encoder(name)) for name, of in family.tokenizers.items()]
         with evaluating(module for _, module in encoders):
             return encode(prompts, encoders, penultimate=family.penultimate, name=self.name)
 
@@ -252,6 +259,7 @@ class DiffusersModel(Diffusing):
         """Height and width, in pixels, that the denoiser was trained at."""
         return self._size()
 
+    @torch_defaults()
     def sample(self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplerSettings) -> Iterator[torch.Tensor]:
         """Yield one picture a prompt, in order: uint8 (3, H, W) RGB on the CPU.
 
@@ -268,6 +276,7 @@ class DiffusersModel(Diffusing):
 
         check_settings(settings)
         check_prompts(prompts, seeds)
+        self._float32_encoders.clear()  # Drawing may need their memory.
         pipe = self._pipeline(settings.scheduler)
         height, width = self._size(settings)
         scale = self._pixels_per_latent()
@@ -281,7 +290,8 @@ class DiffusersModel(Diffusing):
 
         height, width = self._size(settings)
         scheduler = {key: _json_value(value) for key, value in self._source.config("scheduler").items()}
-        on_cpu = torch.device(self.device).type == "cpu"
+        device = torch.device(self.device).type
+        precision = float32_precision(device)
         return {
             "fingerprint": self.fingerprint(),
             "pipeline": self._source.family.pipeline,
@@ -294,9 +304,10 @@ class DiffusersModel(Diffusing):
             "micro_batch": settings.micro_batch,
             "noise": settings.noise,
             "dtype": self.dtype,
-            "device": torch.device(self.device).type,
-            "threads": torch.get_num_threads() if on_cpu else None,
+            "device": device,
+            "threads": torch.get_num_threads() if device == "cpu" else None,
             "versions": {package: version(package) for package in _PACKAGES},
+            **({"float32": precision} if set(precision.values()) - {"ieee"} else {}),
         }
 
     def _pipeline(self, scheduler: str | None) -> Any:
@@ -316,6 +327,18 @@ class DiffusersModel(Diffusing):
         pipe = cls(**parts, **self._source.options, **family.fixed)
         pipe.set_progress_bar_config(disable=True)
         return pipe
+
+    def _float32_encoder(self, name: str) -> torch.nn.Module:
+        """Return a text encoder in float32: the component itself, or a second one, kept until pictures are drawn."""
+        import torch
+
+        encoder = self.component(name)
+        if next(encoder.parameters()).dtype == torch.float32:
+            return encoder
+        check_unedited(self, name)
+        if name not in self._float32_encoders:
+            self._float32_encoders[name] = self._source.float32_module(name, self.device)
+        return self._float32_encoders[name]
 
     def _tokenizer(self, name: str) -> Any:
         if name not in self._tokenizers:

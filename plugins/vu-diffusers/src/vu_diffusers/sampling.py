@@ -8,6 +8,7 @@ smaller last batch is filled up with copies of its last prompt, whose pictures a
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 
 from vu_core import ComputeError, ConfigError, SamplerSettings
 from vu_core.errors import did_you_mean
+from vu_core.numerics import torch_defaults
 from vu_diffusers.loading import quiet
 
 PIXEL_STEP = 8
@@ -121,6 +123,7 @@ def draw(
         yield from pictures[: len(batch)]
 
 
+@torch_defaults()
 def _draw_batch(
     pipe: Any,
     prompts: list[str],
@@ -128,20 +131,24 @@ def _draw_batch(
     settings: SamplerSettings,
     latent_shape: tuple[int, int, int],
 ) -> torch.Tensor:
-    noise = torch.cat([torch.randn(1, *latent_shape, generator=generator) for generator in generators])
+    shape = (1, *latent_shape)
+    noise = torch.cat([torch.randn(shape, generator=g, device="cpu", dtype=torch.float32) for g in generators])
     # None, not "": SDXL then takes zeros, as its own call does when no negative prompt is given.
     negative = [settings.negative_prompt] * len(prompts) if settings.negative_prompt else None
-    images: torch.Tensor = pipe(
-        prompt=prompts,
-        negative_prompt=negative,
-        height=settings.height,
-        width=settings.width,
-        num_inference_steps=settings.steps,
-        guidance_scale=settings.guidance_scale,
-        latents=noise.to(pipe.unet.dtype),
-        generator=generators,
-        output_type="pt",
-    ).images
+    with warnings.catch_warnings():
+        # In float16 SDXL's pipeline calls what it deprecates.
+        warnings.filterwarnings("ignore", "`upcast_vae` is deprecated", FutureWarning)
+        images: torch.Tensor = pipe(
+            prompt=prompts,
+            negative_prompt=negative,
+            height=settings.height,
+            width=settings.width,
+            num_inference_steps=settings.steps,
+            guidance_scale=settings.guidance_scale,
+            latents=noise.to(pipe.unet.dtype),
+            generator=generators,
+            output_type="pt",
+        ).images
     if not images.isfinite().all():
         raise ComputeError(
             "the model drew pictures that are not finite",

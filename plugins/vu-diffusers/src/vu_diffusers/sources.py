@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping
@@ -48,6 +49,9 @@ class Source(Protocol):
 
     def module(self, component: str, device: str, dtype: torch.dtype) -> torch.nn.Module:
         """Return a component, ready to compute."""
+
+    def float32_module(self, component: str, device: str) -> torch.nn.Module:
+        """Return a component that computes in float32, from the weights as they are stored."""
 
     def tokenizer(self, name: str) -> Any:
         """Return a tokenizer."""
@@ -115,6 +119,12 @@ class FolderSource:
 
         folder, cls = self.root / component, self.family.modules[component]
         return load_module(folder, cls, variant=self._of(component).variant, device=device, dtype=dtype)
+
+    def float32_module(self, component: str, device: str) -> torch.nn.Module:
+        """Load a component in float32; see `module`."""
+        import torch
+
+        return self.module(component, device, torch.float32)
 
     def tokenizer(self, name: str) -> Any:
         """Load a tokenizer.
@@ -192,6 +202,11 @@ class PipelineSource:
         """Return the pipeline's own module, where and as it is."""
         module: torch.nn.Module = self._pipe.components[component]
         return module
+
+    def float32_module(self, component: str, device: str) -> torch.nn.Module:
+        """Return a copy of the pipeline's module, where it is, in float32."""
+        module: torch.nn.Module = self._pipe.components[component]
+        return copy.deepcopy(module).float()
 
     def tokenizer(self, name: str) -> Any:
         """Return the pipeline's own tokenizer."""

@@ -46,7 +46,7 @@ def encode(
     if not all(stream.isfinite().all() for stream in states.values()):
         raise ModelError(
             f"the text encoder of '{name}' gives states that are not finite",
-            hint="Its weights hold NaN or infinite values, or overflow in this dtype.",
+            hint="Its weights hold NaN or infinite values.",
         )
     return Encoding(
         states={stream: values[order] for stream, values in states.items()},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core import ModelError
+from vu_core.numerics import torch_defaults
 from vu_diffusers.modes import evaluating
 from vu_diffusers.weights import read_json
 
@@ -35,6 +36,7 @@ class Diffusing(ABC):
     folder: Path | None
     _source: Source
     _modules: dict[str, torch.nn.Module]
+    _float32_encoders: dict[str, torch.nn.Module]
 
     @abstractmethod
     def component(self, name: str) -> torch.nn.Module:
@@ -45,6 +47,7 @@ class Diffusing(ABC):
         """Number of noise levels of the schedule it was trained with."""
         return int(self._schedule.config.num_train_timesteps)
 
+    @torch_defaults()
     def posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and standard deviation of the latents of ``images``: float32 (N, C, h, w) on the CPU.
 
@@ -101,6 +104,7 @@ class Diffusing(ABC):
         """Free the memory of VAE and text encoders; a pipeline in memory keeps its own."""
         for name in ("vae", *self._source.family.tokenizers):
             self._modules.pop(name, None)
+            self._float32_encoders.pop(name, None)
 
     @cached_property
     def _schedule(self) -> Any:

@@ -88,6 +88,12 @@ def vu_scorers():
     yield ScorerSpec(
         name="toy-object", summary="Names a colour.", target="vu_toy_work:ToyScorer", outputs="classes", role="object"
     )
+    yield ScorerSpec(
+        name="toy-dull", summary="Sees frogs only.", target="vu_toy_work:DullScorer", outputs="classes", role="object"
+    )
+    yield ScorerSpec(
+        name="toy-ghost", summary="Sees ghosts.", target="vu_toy_work:DullScorer", outputs="classes", role="ghost"
+    )
 
 
 @hookimpl

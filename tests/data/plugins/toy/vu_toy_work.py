@@ -123,6 +123,16 @@ class ToyScorer:
         return Classes(names=ANIMALS, probabilities=torch.softmax(-distance, dim=1))
 
 
+class DullScorer:
+    name, version = "toy-dull", "7"
+
+    def __init__(self, device):
+        pass
+
+    def score(self, images, prompts):
+        return Classes(names=ANIMALS, probabilities=torch.eye(5)[-1].repeat(len(images), 1))
+
+
 class Hit:
     def __init__(self, request, neighbours, config):
         self._request, self._values = request, {}

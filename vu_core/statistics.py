@@ -230,8 +230,8 @@ def sign_flip(
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values corrected for being several (Holm 1979), in their order.
 
-    Where all tests whose corrected value is below 0.05 are believed, the chance of believing any false one is at most 5 %,
-    however the tests depend on each other.
+    Whoever believes all tests whose corrected value is below 0.05 believes any false one with a chance of at most
+    5 %, however the tests depend on each other.
 
     Args:
         p_values: Of all tests from which claims are picked.

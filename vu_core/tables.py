@@ -74,6 +74,11 @@ def names_line(results: Sequence[Result]) -> str:
     return "; ".join(f"{short_name(name)} is {name}" for name in long)
 
 
+def noise_line(results: Sequence[Result]) -> str:
+    """Return what the mark of changes within noise means, where the table has one; else nothing."""
+    return f"{_NOISE} within noise: the interval holds 0" if any(map(within_noise, pooled(results))) else ""
+
+
 def damage_line(results: Sequence[Result]) -> str:
     """Return which retained concepts lost most accuracy, in a sentence."""
     if not any(result.metric == _ACCURACY for result in results):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from vu_core.tables import as_markdown, as_text, number
+from vu_core.tables import as_markdown, as_text, noise_line, number
 from vu_core.types import Interval, Result
 
 SHARE = Result(
@@ -51,6 +53,13 @@ def test_numbers(value, unit, shown):
 def test_a_number_for_both_has_its_own_interval():
     row = as_text([SHARE, PAIRS]).splitlines()[-1].split()
     assert row == ["ssim", "retain", "–", "0.935", "–", "0.900", "…", "0.950", "↑", "1", "348"]
+
+
+def test_a_change_within_noise_is_marked_and_the_mark_explained():
+    noise = replace(SHARE, change=3.0, interval=Interval(low=-1.0, high=7.0))
+    assert "~ +3.0" in as_text([noise])
+    assert "~" not in as_text([SHARE, PAIRS])
+    assert (noise_line([SHARE, noise]), noise_line([SHARE, PAIRS])) == ("~ within noise: the interval holds 0", "")
 
 
 def test_a_change_has_signs():

@@ -22,7 +22,7 @@ from vu_core.models import load
 from vu_core.planning import Plan, plan_run
 from vu_core.pooling import Row, Single, pool
 from vu_core.published import Published
-from vu_core.records import Record, environment
+from vu_core.records import Record, Stage, environment
 from vu_core.runner import finished_record, open_folder, run
 from vu_core.stages import Surface
 from vu_core.tables import pooled
@@ -51,9 +51,9 @@ class Outcome:
         edit: sha256 of the edit.
         fingerprint: Of the base model.
         versions: Of everything that took part, by distribution.
-        seconds: By stage.
-        drawn: Pictures that the model drew.
-        cached: Pictures that the store held.
+        seconds: By stage, of all attempts.
+        drawn: Pictures that the model drew, in all attempts.
+        cached: Pictures that the store held when the last attempt began.
         peak_memory_bytes: Highest resident memory while it was carried out.
         neighbours: Names of the forgotten concept's neighbours.
         results: Of pooled groups; the run's own record holds those of single concepts.
@@ -285,7 +285,7 @@ def _table(unlearner: str, done: Sequence[Outcome]) -> list[Row]:
 
 
 def _outcome(item: BenchRun, record: Record, *, carried_out: bool) -> Outcome:
-    counts = [stage.detail for stage in record.stages]
+    stages = [*record.resumed, *record.stages]
     return Outcome(
         run=item,
         status="failed" if record.errors else "finished",
@@ -294,13 +294,20 @@ def _outcome(item: BenchRun, record: Record, *, carried_out: bool) -> Outcome:
         edit=(record.edit or {}).get("sha256", ""),
         fingerprint=record.model.get("fingerprint") or "",
         versions=record.environment["versions"],
-        seconds={stage.name: round(stage.seconds, 3) for stage in record.stages},
-        drawn=sum(detail.get("drawn", 0) for detail in counts),
-        cached=sum(detail.get("cached", 0) for detail in counts),
-        peak_memory_bytes=max((stage.peak_memory_bytes or 0 for stage in record.stages), default=0),
+        seconds=_seconds(stages),
+        drawn=sum(stage.detail.get("drawn", 0) for stage in stages),
+        cached=sum(stage.detail.get("cached", 0) for stage in record.stages),
+        peak_memory_bytes=max((stage.peak_memory_bytes or 0 for stage in stages), default=0),
         neighbours=tuple(record.request.get("neighbours", ())),
         results=tuple(pooled(record.results)),
     )
+
+
+def _seconds(stages: Iterable[Stage]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for stage in stages:
+        total[stage.name] = round(total.get(stage.name, 0.0) + stage.seconds, 3)
+    return total
 
 
 def _as_dict(outcome: Outcome) -> dict[str, Any]:

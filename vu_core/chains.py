@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from vu_core.edits import Edit, read_edit
-from vu_core.errors import EditError
+from vu_core.errors import EditError, RequestError
+from vu_core.interfaces import Data
 from vu_core.runspec import RUN_FILE, read_run_file
 from vu_core.types import Concept, Request
 
@@ -56,3 +58,14 @@ def forgotten_by(edits: tuple[Edit, ...]) -> tuple[Concept, ...]:
         EditError: One does not say so.
     """
     return tuple(dict.fromkeys(concept for edit in edits for concept in request_of(edit).forget))
+
+
+def without(data: Data, gone: tuple[Concept, ...]) -> Data:
+    """Return ``data`` for a model that has forgotten ``gone`` already: these are neither forgotten again nor kept.
+
+    Raises:
+        RequestError: One of them is to be forgotten again.
+    """
+    if again := [concept.name for concept in data.forget if concept in gone]:
+        raise RequestError(f"'{again[0]}' was forgotten by an earlier run already", hint="Leave it out of --forget.")
+    return replace(data, retain=tuple(concept for concept in data.retain if concept not in gone), gone=gone)

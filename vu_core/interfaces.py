@@ -262,11 +262,13 @@ class Data:
         forget: The concepts to forget, as in the request.
         retain: The concepts to keep: those of the request, or the dataset's choice.
         dataset: Where prompts, neighbours and images come from; None for a free-text request.
+        gone: What the model has forgotten already: not in ``retain``, and nothing to put in another's place.
     """
 
     forget: tuple[Concept, ...]
     retain: tuple[Concept, ...]
     dataset: Dataset | None = None
+    gone: tuple[Concept, ...] = ()
 
 
 class Unlearner(Protocol):

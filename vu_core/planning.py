@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vu_core.chains import edits_of, forgotten_by
+from vu_core.chains import edits_of, forgotten_by, without
 from vu_core.concepts import find_concepts, neighbours_of, qualified
 from vu_core.config import validate
 from vu_core.datasets import FreeText, open_dataset
@@ -42,6 +42,7 @@ class UnlearnPlan:
         request: The concepts.
         data: What the unlearner may use.
         dataset: The entry of the dataset they come from; None for free texts.
+        earlier: The edits that are in the model already, in the order they were made.
     """
 
     unlearner: Entry[UnlearnerSpec]
@@ -51,6 +52,7 @@ class UnlearnPlan:
     request: Request
     data: Data
     dataset: Entry[DatasetSpec] | None
+    earlier: tuple[Edit, ...] = ()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -110,7 +112,6 @@ class Plan:
         model: Which model, and who loads it.
         unlearning: How the edit is made.
         evaluation: How it is measured; None when the run only makes an edit.
-        earlier: The edits that are in the model already, in the order they were made.
         warnings: What the user should know before it starts.
     """
 
@@ -118,7 +119,6 @@ class Plan:
     model: ModelPlan
     unlearning: UnlearnPlan
     evaluation: EvaluationPlan | None
-    earlier: tuple[Edit, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -143,7 +143,6 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
     model = plan_model(spec.model, registry)
     unlearning = plan_unlearning(spec, model, registry)
     unlearner = unlearning.unlearner
-    earlier = _earlier(spec, unlearning.request)
     protocol = spec.protocol or model.spec.protocol
     if quick:
         protocol = _quick_protocol(spec, model)
@@ -153,9 +152,9 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
     evaluation = None
     if protocol:
         request, data = unlearning.request, unlearning.data.dataset
-        if earlier:
+        if unlearning.data.gone:
             # What replaces a concept is left out: it may be what was forgotten earlier.
-            request = Request(forget=(*request.forget, *forgotten_by(earlier)))
+            request = Request(forget=(*request.forget, *unlearning.data.gone))
         evaluation = plan_evaluation(
             protocol, request, data, registry, spec.metrics, spec.scorers, download=spec.download
         )
@@ -174,7 +173,6 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         model=model,
         unlearning=unlearning,
         evaluation=evaluation,
-        earlier=earlier,
         warnings=tuple(evaluation.deviations(model=model.name, dtype=spec.dtype)) if evaluation else (UNMEASURED,),
     )
 
@@ -207,14 +205,18 @@ def plan_unlearning(
         retain=find_concepts(spec.retain, dataset, known),
         replace_with=find_concepts(spec.replace_with, dataset, known),
     )
+    data = dataset.split(request) if dataset else Data(forget=request.forget, retain=request.retain)
+    earlier = edits_of(spec.after) if spec.after else ()
+    gone = forgotten_by(earlier)
     return UnlearnPlan(
         unlearner=unlearner,
         preset=preset,
         config=config,
         seed=spec.seed,
         request=request,
-        data=dataset.split(request) if dataset else Data(forget=request.forget, retain=request.retain),
+        data=without(data, gone) if gone else data,
         dataset=entry,
+        earlier=earlier,
     )
 
 
@@ -387,14 +389,6 @@ def _entry(kind: Literal["metric", "scorer"], name: str, protocol: Protocol, reg
             hint=f"It takes: {protocol.needs[name]}. What does not need it can be measured with --metric.",
         )
     return registry.get(kind, name)
-
-
-def _earlier(spec: RunSpec, request: Request) -> tuple[Edit, ...]:
-    """Return the edits that are in the model already, after checking that they forget something else."""
-    edits = edits_of(spec.after) if spec.after else ()
-    if again := [concept.name for concept in request.forget if concept in forgotten_by(edits)]:
-        raise RequestError(f"'{again[0]}' was forgotten by an earlier run already", hint="Leave it out of --forget.")
-    return edits
 
 
 def _absolute(given: str) -> str:

@@ -68,6 +68,7 @@ class Record:
         seed: The run's seed.
         environment: Versions, machine, threads, device, dtype.
         stages: In the order they ran.
+        resumed: The stages of earlier attempts, when the run was stopped and continued.
         results: See `vu_core.types.Result`.
         warnings: Sentences.
         errors: Sentences.
@@ -86,6 +87,7 @@ class Record:
     seed: int = 0
     environment: Mapping[str, Any] = field(default_factory=dict)
     stages: list[Stage] = field(default_factory=list)
+    resumed: list[Stage] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -145,7 +147,7 @@ def read_record(folder: Path) -> Record:
         **{
             **values,
             "folder": folder,
-            "stages": [Stage(**stage) for stage in values["stages"]],
+            **{key: [Stage(**stage) for stage in values.get(key, ())] for key in ("stages", "resumed")},
             "results": [_result(result) for result in values["results"]],
         }
     )

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core.chains import forgotten_by
 from vu_core.comparison import Comparison, Judges
 from vu_core.context import RunContext
 from vu_core.edits import EDIT_FILE, LORA_FILE, Edit, read_edit, write_edit
@@ -21,7 +20,7 @@ from vu_core.errors import RunError
 from vu_core.files import atomic_path
 from vu_core.measuring import IMAGES, draw_contact_sheet, measure
 from vu_core.planning import Plan
-from vu_core.records import RECORD_FILE, Record, environment, read_record
+from vu_core.records import RECORD_FILE, Record, Stage, environment, read_record
 from vu_core.report import write_card
 from vu_core.runspec import RUN_FILE, read_run_file, write_run_file
 from vu_core.stages import Stages, Surface
@@ -140,7 +139,7 @@ class _Run:
         if self.plan.evaluation is None:
             return
         comparison = Comparison(plan=self.plan.evaluation, model=self.model, root=self.folder / IMAGES, ctx=self.ctx)
-        measure(comparison, (edit,), self.stages, self.judges, self.plan.earlier)
+        measure(comparison, (edit,), self.stages, self.judges, self.plan.unlearning.earlier)
         with self.stages.stage("report"):
             draw_contact_sheet(comparison, self.folder, compared=True)
             write_card(self.folder, self.plan, self.record)
@@ -151,7 +150,7 @@ class _Run:
             detail["skipped"] = True
             edit = read_edit(path)
         else:
-            edit = make_edit(self.plan.unlearning, self.model, self.ctx, self.plan.earlier)
+            edit = make_edit(self.plan.unlearning, self.model, self.ctx)
             write_edit(edit, path)
         lora = self.folder / LORA_FILE
         # Plain diffusers would put it on the base model, which is not what it was made of.
@@ -179,12 +178,13 @@ def _first_record(plan: Plan, folder: Path) -> Record:
     unlearner, request = unlearning.unlearner, unlearning.request
     return Record(
         folder=folder,
+        resumed=_earlier_stages(folder),
         request={
             "forget": [concept.name for concept in request.forget],
             "retain": [concept.name for concept in unlearning.data.retain],
             "replace_with": [concept.name for concept in request.replace_with],
             "neighbours": [concept.name for concept in evaluation.neighbours] if evaluation else [],
-            "earlier": [concept.name for concept in forgotten_by(plan.earlier)],
+            "earlier": [concept.name for concept in unlearning.data.gone],
         },
         unlearner={
             "name": unlearner.spec.name,
@@ -203,6 +203,13 @@ def _first_record(plan: Plan, folder: Path) -> Record:
         ),
         warnings=list(plan.warnings),
     )
+
+
+def _earlier_stages(folder: Path) -> list[Stage]:
+    if not (folder / RECORD_FILE).is_file():
+        return []
+    record = read_record(folder)
+    return [*record.resumed, *record.stages]
 
 
 def _through_toml(plan: Plan) -> dict[str, Any]:

@@ -18,6 +18,7 @@ _ALONE = ("metric", "group", "value", "95 % interval", "best", "n")
 _NOISE = "~"
 _ACCURACY = "ira"
 _TEXT_WIDTH = 120
+_NEAR = ", a neighbour"
 
 
 def rich_table(results: Sequence[Result], forgotten: Sequence[str] = ()) -> Table:
@@ -79,14 +80,18 @@ def noise_line(results: Sequence[Result]) -> str:
     return f"{_NOISE} within noise: the interval holds 0" if any(map(within_noise, pooled(results))) else ""
 
 
-def damage_line(results: Sequence[Result]) -> str:
-    """Return which retained concepts lost most accuracy, in a sentence."""
+def damage_line(results: Sequence[Result], neighbours: Sequence[str] = ()) -> str:
+    """Return which retained concepts lost most accuracy, in a sentence that marks those in ``neighbours``."""
     if not any(result.metric == _ACCURACY for result in results):
         return f"Most damaged: unknown, {_ACCURACY} was not measured"
     damaged = most_damaged(results)
     if not damaged:
         return "Most damaged: no retained concept lost accuracy"
-    each = (f"{r.group} {number(r.before, r.unit)} to {number(r.after, r.unit)} {r.unit} (n={r.n})" for r in damaged)
+    each = (
+        f"{r.group} {number(r.before, r.unit)} to {number(r.after, r.unit)} {r.unit} "
+        f"(n={r.n}{_NEAR if r.group in neighbours else ''})"
+        for r in damaged
+    )
     return f"Most damaged ({damaged[0].metric}): {', '.join(each)}"
 
 

@@ -23,18 +23,12 @@ if TYPE_CHECKING:
     from vu_core.specs import UnlearnerSpec
 
 
-def make_edit(plan: UnlearnPlan, model: Model, ctx: RunContext, earlier: Sequence[Edit] = ()) -> Edit:
+def make_edit(plan: UnlearnPlan, model: Model, ctx: RunContext) -> Edit:
     """Return the edit that ``plan`` makes of ``model``, checked, with what was asked in its ``info``.
 
-    ``info`` gets ``model``, ``plugin``, ``preset``, ``config``, ``seed`` and ``request``, and ``after`` when there are
-    earlier edits, beside what the unlearner says itself.
-
-    Args:
-        plan: What is done.
-        model: The base model.
-        ctx: The run.
-        earlier: What the model has forgotten already. The edit is made of the model with these in its weights, and is
-            to be applied after them.
+    Where the model has forgotten before, the edit is made of it with the earlier edits in its weights, and is to be
+    applied after them. ``info`` gets ``model``, ``plugin``, ``preset``, ``config``, ``seed`` and ``request``, and then
+    ``after``, beside what the unlearner says itself.
 
     Raises:
         PluginError: The unlearner returned something else.
@@ -44,10 +38,10 @@ def make_edit(plan: UnlearnPlan, model: Model, ctx: RunContext, earlier: Sequenc
     """
     check_unedited(model)
     unlearner: Unlearner = plan.unlearner.load()()
-    with _with_edits(model, earlier) as edited:
+    with _with_edits(model, plan.earlier) as edited:
         edit = unlearner.unlearn(edited, plan.request, plan.data, plan.config, ctx)
         _check(edit, plan.unlearner)
-    after = {"after": [other.identity() for other in earlier]} if earlier else {}
+    after = {"after": [other.identity() for other in plan.earlier]} if plan.earlier else {}
     return replace(edit, unlearner=plan.unlearner.spec.name, info={**edit.info, **_stamp(plan, model), **after})
 
 

@@ -151,3 +151,19 @@ def test_an_interrupted_one_continues_and_repeats_from_its_file(vu):
     assert other.exit_code == 0, other.output
     assert record_of("other")["edit"]["sha256"] == record_of("bear")["edit"]["sha256"]
     assert record_of("other")["results"] == record_of("bear")["results"]
+
+
+def test_what_is_gone_is_neither_kept_nor_put_in_another_s_place(vu):
+    from vu_core.planning import plan_run
+    from vu_core.registry import Registry
+    from vu_core.runspec import RunSpec
+
+    vu(*RUN, "--forget", "dog", "--out", "dog", "--quick")
+    spec = RunSpec(unlearner="repaint", forget=("cat",), after="dog", device="cpu")
+    data = plan_run(spec, Registry.discover()).unlearning.data
+    assert [concept.name for concept in data.retain] == ["fox", "bear", "frog"]
+    assert [concept.name for concept in data.gone] == ["dog"]
+    # The toy replaces by the first that is retained.
+    result = vu(*RUN, "--forget", "cat", "--after", "dog", "--out", "cat", "--quick")
+    assert result.exit_code == 0, result.output
+    assert torch.allclose(colours(edits_of("cat"))[:, 0], colours(())[:, 2], atol=1e-4)

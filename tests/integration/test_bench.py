@@ -247,10 +247,28 @@ def test_nothing_of_a_finished_run_stays_in_memory(vu, monkeypatch):
 
     def counting(self, *arguments):
         gc.collect()
-        found = [sum(isinstance(thing, cls) for thing in gc.get_objects()) for cls in (Edit, Sample)]
+        found = [sum(type(thing) is cls for thing in gc.get_objects()) for cls in (Edit, Sample)]
         alive.append(found)
         return unlearn(self, *arguments)
 
     monkeypatch.setattr(toy.Repaint, "unlearn", counting)
     assert vu(*BENCH).exit_code == 0
     assert len(alive) == 5 and alive[1:] == alive[:1] * 4 and alive[0][0] == 0
+
+
+def test_the_counters_of_a_continued_run_cover_all_attempts(vu, monkeypatch):
+    import vu_toy_work as toy
+
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(toy.ToyScorer, "score", interrupted)
+        assert vu(*BENCH, "--forget", "cat").exit_code == 130
+    assert vu(*BENCH, "--forget", "cat").exit_code == 0
+    record = json.loads(Path("bench/repaint/object-cat-seed0/record.json").read_text())
+    assert [stage["name"] for stage in record["resumed"]] == ["unlearn", "sample before", "sample after", "evaluate"]
+    assert record["stages"][0]["skipped"] and record["resumed"][0]["seconds"] > 0
+    (run,) = bench_of()["runs"]
+    assert (run["drawn"], run["cached"]) == (10, 10)
+    assert run["seconds"]["unlearn"] >= round(record["resumed"][0]["seconds"], 3)

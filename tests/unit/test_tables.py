@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from vu_core.tables import as_markdown, as_text, noise_line, number
+from vu_core.tables import as_markdown, as_text, damage_line, noise_line, number
 from vu_core.types import Interval, Result
 
 SHARE = Result(
@@ -60,6 +60,16 @@ def test_a_change_within_noise_is_marked_and_the_mark_explained():
     assert "~ +3.0" in as_text([noise])
     assert "~" not in as_text([SHARE, PAIRS])
     assert (noise_line([SHARE, noise]), noise_line([SHARE, PAIRS])) == ("~ within noise: the interval holds 0", "")
+
+
+def test_damage_names_the_worst_first_and_marks_neighbours():
+    fallen = {"dog": -50.0, "fox": -20.0, "bus": 0.0}
+    results = [
+        replace(SHARE, metric="ira", group=group, before=100.0, after=100.0 + change, change=change)
+        for group, change in fallen.items()
+    ]
+    expected = "Most damaged (ira): dog 100.0 to 50.0 % (n=12, a neighbour), fox 100.0 to 80.0 % (n=12)"
+    assert damage_line(results, ["dog", "bus"]) == expected
 
 
 def test_a_change_has_signs():

@@ -89,7 +89,7 @@ def show_measured(record: Record, *, kept: bool) -> None:
             "; ".join(filter(None, (same, names_line(record.results), noise_line(record.results)))), markup=False
         )
         if compared:
-            console.print(damage_line(record.results), markup=False)
+            console.print(damage_line(record.results, record.request["neighbours"]), markup=False)
     _say_list(console, "warning", record.warnings)
     _say_list(console, "error", record.errors)
     console.print(_time_line(record), markup=False, style="dim")

@@ -41,7 +41,7 @@ def replacement_of(index: int, request: Request, data: Data) -> Concept | None:
         return named
     concept = request.forget[index]
     for neighbour in data.dataset.neighbours(concept):
-        if neighbour not in request.forget:
+        if neighbour not in (*request.forget, *data.gone):
             return neighbour
     raise RequestError(f"every neighbour of '{concept.name}' is forgotten too", hint="Name one with --replace-with.")
 

@@ -97,7 +97,7 @@ def _guides(request: Request, index: int, data: Data, config: UceConfig) -> tupl
 
 
 def _neighbour(concept: Concept, request: Request, data: Data) -> Concept:
-    forgotten = {other.name for other in request.forget}
+    forgotten = {other.name for other in (*request.forget, *data.gone)}
     dataset = _dataset(data.dataset, "guide=neighbour")
     for neighbour in dataset.neighbours(concept):
         if neighbour.name not in forgotten:

@@ -103,8 +103,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], R
         ("clip_score[half,100*cos]", "retain", 50, 50),
         ("clip_cosine[half]", "retain", 0.5, 0.5),
         ("clip_score_25[half,2.5*max(cos,0)]", "forget", 1.25, 1.25),
-        ("class_probability", "forget", 100, 0),
-        ("class_probability", "retain", 100, 100),
+        ("confidence", "forget", 100, 0),
+        ("confidence", "retain", 100, 100),
         ("h_c", "all", 0, 100),
     ],
 )

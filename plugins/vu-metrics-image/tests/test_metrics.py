@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.classification import MulticlassAccuracy
 from vu_metrics_image.classification import (
-    ClassProbability,
+    Confidence,
     CrossDomainRetainAccuracy,
     InDomainRetainAccuracy,
     RecognisedUnlearningAccuracy,
@@ -192,7 +192,7 @@ def batches(rows: Sequence[tuple[Sample, str, str, float]], cuts: Sequence[int])
     return found
 
 
-@pytest.mark.parametrize("metric", [*SHARES, ClassProbability, ErasedAndKept, ClipScore, ClipScore25])
+@pytest.mark.parametrize("metric", [*SHARES, Confidence, ErasedAndKept, ClipScore, ClipScore25])
 @settings(max_examples=25, deadline=None)
 @given(drawn=verdicts())
 def test_order_and_batches_do_not_matter(metric, drawn):
@@ -260,13 +260,13 @@ def test_three_scales_of_one_cosine():
     assert found == pytest.approx([-0.2, -20, 0.75])
 
 
-def test_class_probability_is_no_accuracy():
+def test_confidence_is_no_accuracy():
     """The worked example of MACE's script: 100 times cosines of 0.25, 0.24, 0.20 through a softmax."""
     probabilities = torch.tensor([[25.0, 24.0, 20.0, -1e9]]).softmax(1)
     one = batch([sample("A", "0")], ["A"], ["0"])
     scores = {**one.scores, "theme": Classes(names=THEME_NAMES, probabilities=probabilities)}
     one = Batch(samples=one.samples, images=one.images, scores=scores)
-    assert measured(ClassProbability(request=FORGET_THEME), one)["forget"].value == pytest.approx(72.74752, abs=1e-4)
+    assert measured(Confidence(request=FORGET_THEME), one)["forget"].value == pytest.approx(72.74752, abs=1e-4)
     assert measured(UnlearningAccuracy(request=FORGET_THEME), one)["forget"].value == 0
 
 

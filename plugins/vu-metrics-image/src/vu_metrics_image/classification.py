@@ -200,7 +200,7 @@ class CrossDomainRetainAccuracy(InDomainRetainAccuracy):
         return kind not in self.forgotten_kinds
 
 
-class ClassProbability(JudgedMean):
+class Confidence(JudgedMean):
     """Mean probability that a judge gives to what the prompt asks for, of the forgotten concept's kind.
 
     What MACE's script (arXiv:2403.06135) prints as CLIP accuracy, when the judge is a CLIP with a prompt a class. A

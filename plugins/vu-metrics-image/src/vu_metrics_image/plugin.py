@@ -79,9 +79,9 @@ METRICS = (
         ideal=100.0,
     ),
     _share(
-        name="class_probability",
-        summary="Probability that the judge gives to what the prompt asks for: MACE's CLIP accuracy.",
-        target="vu_metrics_image.classification:ClassProbability",
+        name="confidence",
+        summary="Mean probability that the judge gives to what the prompt asks for: MACE's CLIP accuracy.",
+        target="vu_metrics_image.classification:Confidence",
         reference=_MACE,
         direction="up",
         forget_direction="down",

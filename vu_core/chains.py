@@ -1,16 +1,21 @@
-"""Edits made one after another, and what each was asked to forget."""
+"""Several edits: made one after another, or summed into one; and what each was asked to forget."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vu_core.edits import Edit, read_edit
+from vu_core.edits import LORA_A, Edit, read_edit
 from vu_core.errors import EditError, RequestError
 from vu_core.interfaces import Data
 from vu_core.runspec import RUN_FILE, read_run_file
 from vu_core.types import Concept, Request
+
+if TYPE_CHECKING:
+    import torch
 
 
 def edits_of(path: str | os.PathLike[str]) -> tuple[Edit, ...]:
@@ -69,3 +74,28 @@ def without(data: Data, gone: tuple[Concept, ...]) -> Data:
     if again := [concept.name for concept in data.forget if concept in gone]:
         raise RequestError(f"'{again[0]}' was forgotten by an earlier run already", hint="Leave it out of --forget.")
     return replace(data, retain=tuple(concept for concept in data.retain if concept not in gone), gone=gone)
+
+
+def combine(edits: Sequence[Edit]) -> Edit:
+    """Return one low-rank edit that does what ``edits`` do together: their sum.
+
+    The sum of separate edits is in general not the edit that unlearning all concepts at once gives.
+
+    Raises:
+        EditError: An edit is dense, or they were made for different base models.
+    """
+    import torch
+
+    if any(edit.kind != "lora" for edit in edits):
+        raise EditError("only low-rank edits can be combined into one", hint="Apply dense edits one after another.")
+    base: dict[str, str] = {}
+    stacked: dict[str, list[torch.Tensor]] = {}
+    for edit in edits:
+        for name, sha in edit.base.items():
+            if base.setdefault(name, sha) != sha:
+                raise EditError(f"the edits were made for different base models: '{name}' differs")
+        for name, tensor in edit.baked().items():
+            stacked.setdefault(name, []).append(tensor)
+    tensors = {name: torch.cat(parts, dim=0 if name.endswith(LORA_A) else 1) for name, parts in stacked.items()}
+    info = {"combined": [{"sha256": edit.sha256(), "scale": edit.scale, **edit.info} for edit in edits]}
+    return Edit(kind="lora", tensors=tensors, base=base, unlearner="+".join(e.unlearner for e in edits), info=info)

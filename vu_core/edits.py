@@ -37,7 +37,7 @@ _SCHEMA = 1
 _METADATA_KEY = "vu"
 # For each `applied` block that is open: the id of its model, and the components that it changes.
 _EDITED: list[tuple[int, frozenset[str]]] = []
-_LORA_A, _LORA_B, _WEIGHT = ".lora_A.weight", ".lora_B.weight", ".weight"
+LORA_A, LORA_B, _WEIGHT = ".lora_A.weight", ".lora_B.weight", ".weight"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +89,8 @@ class Edit:
             if a.ndim not in (2, 4) or b.shape[1:] != (a.shape[0], *(1,) * (a.ndim - 2)):
                 raise EditError(f"factors of '{parameter}' do not fit: A {tuple(a.shape)}, B {tuple(b.shape)}")
             module = parameter.removesuffix(_WEIGHT)
-            tensors[module + _LORA_A] = a.detach().cpu().float().contiguous()
-            tensors[module + _LORA_B] = b.detach().cpu().float().contiguous()
+            tensors[module + LORA_A] = a.detach().cpu().float().contiguous()
+            tensors[module + LORA_B] = b.detach().cpu().float().contiguous()
         return cls(kind="lora", tensors=tensors, **fields)
 
     @classmethod
@@ -108,7 +108,7 @@ class Edit:
         """Return the names of the parameters it changes, sorted."""
         if self.kind == "dense":
             return tuple(sorted(self.tensors))
-        return tuple(sorted(name.removesuffix(_LORA_A) + _WEIGHT for name in self.tensors if name.endswith(_LORA_A)))
+        return tuple(sorted(name.removesuffix(LORA_A) + _WEIGHT for name in self.tensors if name.endswith(LORA_A)))
 
     def delta(self, parameter: str, base: torch.Tensor) -> torch.Tensor:
         """Return what is added to ``base``, the parameter's tensor: float32, on its device, scale included."""
@@ -117,8 +117,8 @@ class Edit:
         with torch_defaults(), torch.no_grad():
             if self.kind == "lora":
                 module = parameter.removesuffix(_WEIGHT)
-                a = self.tensors[module + _LORA_A].to(base.device, torch.float32)
-                b = self.tensors[module + _LORA_B].to(base.device, torch.float32)
+                a = self.tensors[module + LORA_A].to(base.device, torch.float32)
+                b = self.tensors[module + LORA_B].to(base.device, torch.float32)
                 change = (b.flatten(1) @ a.flatten(1)).view(len(b), *a.shape[1:])
             else:
                 change = self.tensors[parameter].to(base.device, torch.float32) - base.float()
@@ -132,7 +132,7 @@ class Edit:
         """Return whether applying it changes nothing, whatever the model."""
         if self.scale == 0.0 or not self.tensors:
             return True
-        return self.kind == "lora" and not any(t.any() for name, t in self.tensors.items() if name.endswith(_LORA_B))
+        return self.kind == "lora" and not any(t.any() for name, t in self.tensors.items() if name.endswith(LORA_B))
 
     def bytes(self) -> int:
         """Return the size of its tensors in bytes."""
@@ -142,7 +142,7 @@ class Edit:
         """Return the largest rank of a low-rank edit; None for a dense one."""
         if self.kind == "dense":
             return None
-        return max((tensor.shape[0] for name, tensor in self.tensors.items() if name.endswith(_LORA_A)), default=0)
+        return max((tensor.shape[0] for name, tensor in self.tensors.items() if name.endswith(LORA_A)), default=0)
 
     def sha256(self) -> str:
         """Return the sha256 (hex) of kind, scale and tensors: equal edits have equal hashes."""
@@ -155,6 +155,13 @@ class Edit:
     def identity(self) -> str:
         """Return the `sha256` of this edit as made, whatever its scale is now."""
         return replace(self, scale=1.0).sha256()
+
+    def baked(self) -> dict[str, torch.Tensor]:
+        """Return the tensors of a low-rank edit with its scale in them."""
+        return {
+            name: tensor * self.scale if name.endswith(LORA_B) and self.scale != 1.0 else tensor
+            for name, tensor in self.tensors.items()
+        }
 
     @contextmanager
     def applied(self, model: Model) -> Iterator[None]:
@@ -280,11 +287,8 @@ def checked(edits: Sequence[Edit], model: Model) -> list[Edit]:
 def check_base(edit: Edit, model: Model, earlier: Sequence[Edit] = ()) -> None:
     """Refuse an edit that was made for another base model.
 
-    Args:
-        edit: What is to be applied.
-        model: Offers its stored tensors.
-        earlier: What was in the model when the edit was made. When one of them is scaled, what it gives is known to
-            differ, and nothing is checked.
+    ``earlier`` is what was in the model when the edit was made. When one of these is scaled, what it gives is
+    known to differ, and nothing is checked.
 
     Raises:
         EditError: A parameter that the edit changes is not the one it was made for.
@@ -303,31 +307,6 @@ def check_base(edit: Edit, model: Model, earlier: Sequence[Edit] = ()) -> None:
                 f"this edit was made for another base model: '{parameter}' differs in '{model.name}'",
                 hint="Use the model named in the edit's record, or unlearn again on this one.",
             )
-
-
-def combine(edits: Sequence[Edit]) -> Edit:
-    """Return one low-rank edit that does what ``edits`` do together: their sum.
-
-    The sum of separate edits is in general not the edit that unlearning all concepts at once gives.
-
-    Raises:
-        EditError: An edit is dense, or they were made for different base models.
-    """
-    import torch
-
-    if any(edit.kind != "lora" for edit in edits):
-        raise EditError("only low-rank edits can be combined into one", hint="Apply dense edits one after another.")
-    base: dict[str, str] = {}
-    stacked: dict[str, list[torch.Tensor]] = {}
-    for edit in edits:
-        for name, sha in edit.base.items():
-            if base.setdefault(name, sha) != sha:
-                raise EditError(f"the edits were made for different base models: '{name}' differs")
-        for name, tensor in _baked(edit).items():
-            stacked.setdefault(name, []).append(tensor)
-    tensors = {name: torch.cat(parts, dim=0 if name.endswith(_LORA_A) else 1) for name, parts in stacked.items()}
-    info = {"combined": [{"sha256": edit.sha256(), "scale": edit.scale, **edit.info} for edit in edits]}
-    return Edit(kind="lora", tensors=tensors, base=base, unlearner="+".join(e.unlearner for e in edits), info=info)
 
 
 def write_edit(edit: Edit, path: str | os.PathLike[str]) -> str:
@@ -360,7 +339,7 @@ def write_edit(edit: Edit, path: str | os.PathLike[str]) -> str:
     }
     metadata = {"format": "pt", _METADATA_KEY: json.dumps(header, sort_keys=True)}
     with atomic_path(path) as temporary:
-        save_file(_baked(edit) if lora else dict(edit.tensors), temporary, metadata=metadata)
+        save_file(edit.baked() if lora else dict(edit.tensors), temporary, metadata=metadata)
     return sha256_of_file(path)
 
 
@@ -403,13 +382,6 @@ def _from_header(header: Mapping[str, Any], tensors: dict[str, torch.Tensor], fi
         info=header["info"],
         scale=header["scale"],
     )
-
-
-def _baked(edit: Edit) -> dict[str, torch.Tensor]:
-    return {
-        name: tensor * edit.scale if name.endswith(_LORA_B) and edit.scale != 1.0 else tensor
-        for name, tensor in edit.tensors.items()
-    }
 
 
 def _owner(model: Model, parameter: str) -> tuple[torch.nn.Module, str]:

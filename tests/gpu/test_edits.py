@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from vu_core import SamplerSettings
+from vu_core.chains import combine
 from vu_core.context import RunContext
-from vu_core.edits import Edit, applied, combine, edited_weights, read_edit, tensor_sha256, write_edit
+from vu_core.edits import Edit, applied, edited_weights, read_edit, tensor_sha256, write_edit
 from vu_core.interfaces import Data
 from vu_core.types import Concept, Request
 

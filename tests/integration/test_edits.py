@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vu_core import EditError, SamplerSettings
+from vu_core.chains import combine
 from vu_core.edits import (
     EDIT_FILE,
     LORA_FILE,
     Edit,
     applied,
-    combine,
     edited_weights,
     read_edit,
     tensor_sha256,

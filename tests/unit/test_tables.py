@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
-from vu_core.tables import as_markdown, as_text, damage_line, noise_line, number
+from vu_core.tables import as_markdown, as_text, damage_line, noise_line, number, rich_table
 from vu_core.types import Interval, Result
 
 SHARE = Result(
@@ -62,18 +64,45 @@ def test_a_change_within_noise_is_marked_and_the_mark_explained():
     assert (noise_line([SHARE, noise]), noise_line([SHARE, PAIRS])) == ("~ within noise: the interval holds 0", "")
 
 
-def test_damage_names_the_worst_first_and_marks_neighbours():
-    fallen = {"dog": -50.0, "fox": -20.0, "bus": 0.0}
-    results = [
-        replace(SHARE, metric="ira", group=group, before=100.0, after=100.0 + change, change=change)
-        for group, change in fallen.items()
-    ]
-    expected = "Most damaged (ira): dog 100.0 to 50.0 % (n=12, a neighbour), fox 100.0 to 80.0 % (n=12)"
-    assert damage_line(results, ["dog", "bus"]) == expected
-
-
 def test_a_change_has_signs():
     assert as_markdown([SHARE, PAIRS])[2:] == [
         "| ua (%) | forget | 2.0 | 100.0 | +98.0 | +91.3 … +99.9 | 12 |",
         "| ssim | retain | – | 0.935 | – | 0.900 … 0.950 | 348 |",
     ]
+
+
+def result(metric, group, before, after):
+    return Result(metric=metric, group=group, before=before, after=after, change=after - before, n=6, unit="%")
+
+
+RESULTS = [
+    result("ua", "forget", 0.0, 100.0),
+    result("ua", "cat", 100.0, 50.0),
+    result("ua", "dog", 0.0, 100.0),
+    result("ira", "retain", 90.0, 80.0),
+    result("ira", "fox", 100.0, 50.0),
+    result("ira", "car", 100.0, 90.0),
+    result("cra", "forget", 90.0, 90.0),
+    result("cra", "retain", 90.0, 90.0),
+    result("cra", "cat", 90.0, 90.0),
+]
+
+
+def rows(table):
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(table)
+    return [line.split()[:3] for line in stream.getvalue().splitlines()]
+
+
+def test_what_was_forgotten_earlier_has_rows_where_forgetting_is_measured():
+    assert ["cat", "100.0", "50.0"] in rows(rich_table(RESULTS, ["cat", "dog"]))
+    shown = [cells[0] for cells in rows(rich_table(RESULTS, ["cat", "dog"])) if cells]
+    assert (shown.count("cat"), shown.count("dog"), shown.count("fox")) == (1, 1, 0)
+    assert not any("cat" in cells for cells in rows(rich_table(RESULTS)))
+
+
+def test_the_most_damaged_are_named_and_neighbours_among_them_marked():
+    assert damage_line(RESULTS, ["fox"]) == (
+        "Most damaged (ira): fox 100.0 to 50.0 % (n=6, a neighbour), car 100.0 to 90.0 % (n=6)"
+    )
+    assert damage_line(RESULTS[:3]) == "Most damaged: unknown, ira was not measured"

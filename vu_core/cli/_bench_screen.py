@@ -58,7 +58,7 @@ def _table(record: BenchRecord, kind: str, group: str) -> Table:
 
     rows = [row for row in record.table if (row.kind, row.result.group) == (kind, group)]
     found = {(row.unlearner, row.result.metric): row for row in rows}
-    base = {row.result.metric: row.result.before for row in reversed(rows)}
+    base = {row.result.metric: row.result for row in reversed(rows)}
     metrics = list(dict.fromkeys(metric for _, metric in found))
     title = f"forgotten: {kind}; measured on: {group}"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, title=title, title_justify="left")
@@ -66,7 +66,7 @@ def _table(record: BenchRecord, kind: str, group: str) -> Table:
     for metric in metrics:
         table.add_column(short_name(metric), justify="right", no_wrap=True)
     table.add_column("n", justify="right")
-    table.add_row("base model", *(Text(number(base[metric])) for metric in metrics), "")
+    table.add_row("base model", *(Text(number(base[metric].before, base[metric].unit)) for metric in metrics), "")
     for name in record.plan.unlearners:
         mine = [found.get((name, metric)) for metric in metrics]
         cells = [Text(_after(row.result) if row else "–") for row in mine]
@@ -75,11 +75,14 @@ def _table(record: BenchRecord, kind: str, group: str) -> Table:
 
 
 def _after(result: Result) -> str:
-    return f"{number(result.after)}\n{_interval(result.after_interval)}"
+    return f"{number(result.after, result.unit)}\n{_interval(result.after_interval, result.unit)}"
 
 
-def _interval(interval: Interval | None) -> str:
-    return "" if interval is None else f"[{interval.low:.0f}, {interval.high:.0f}]"
+def _interval(interval: Interval | None, unit: str = "%") -> str:
+    if interval is None:
+        return ""
+    low, high = ((f"{end:.0f}" if unit == "%" else number(end, unit)) for end in (interval.low, interval.high))
+    return f"[{low}, {high}]"
 
 
 def _damage(unlearner: str, found: Interference) -> str:

@@ -38,7 +38,7 @@ from vu_core.progress import track
 from vu_core.registry import Registry
 from vu_core.runspec import DTYPES, run_spec
 from vu_core.stages import Surface
-from vu_core.tables import as_html, as_text, damage_line, names_line, short_name
+from vu_core.tables import as_html, as_text, damage_line, names_line, noise_line, short_name
 from vu_core.types import Concept, Result
 from vu_core.unlearning import make_edit
 
@@ -300,7 +300,7 @@ class Evaluation:
 
     def _lines(self) -> list[str]:
         compared = any(result.change is not None for result in self.results)
-        lines = [names_line(self.results), damage_line(self.results) if compared else ""]
+        lines = [names_line(self.results), noise_line(self.results), damage_line(self.results) if compared else ""]
         return [*filter(None, lines), *(f"error: {error}" for error in self.errors)]
 
 

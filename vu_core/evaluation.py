@@ -16,7 +16,7 @@ from vu_core.errors import ComputeError, ConfigError
 from vu_core.interfaces import HasPictures, Metric, Scorer
 from vu_core.judging import BATCH_SIZE, Judged, Pictures, RealPictures, judge, judge_sets, reason
 from vu_core.specs import EACH_KIND, MetricSpec
-from vu_core.statistics import paired_change
+from vu_core.statistics import holm, paired_change
 from vu_core.types import FORGET, RETAIN, Concept, Direction, Measurement, Request, Result, Sample
 
 if TYPE_CHECKING:
@@ -148,8 +148,14 @@ def evaluate(
         for real in judge(reference.read, shown, judges, batch_size=batch_size):
             for use in uses:
                 use.take_reference(real)
-    results = [result for use in uses for result in use.results(scorers)]
+    results = _corrected([result for use in uses for result in use.results(scorers)])
     return results, [problem for use in uses for problem in use.problems(allowed_excluded)]
+
+
+def _corrected(results: Sequence[Result]) -> list[Result]:
+    """Return ``results`` with their p-values corrected for being as many as they are."""
+    corrected = iter(holm([result.p_value for result in results if result.p_value is not None]))
+    return [result if result.p_value is None else replace(result, p_holm=next(corrected)) for result in results]
 
 
 class _Use:

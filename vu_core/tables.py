@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _ARROWS = {"up": "↑", "down": "↓", "none": "–"}
 _COMPARED = ("metric", "group", "before", "after", "change", "95 % interval", "best", "n")
 _ALONE = ("metric", "group", "value", "95 % interval", "best", "n")
+_NOISE = "~"
 _ACCURACY = "ira"
 _TEXT_WIDTH = 120
 _NEAR = ", a neighbour"
@@ -74,6 +75,11 @@ def names_line(results: Sequence[Result]) -> str:
     return "; ".join(f"{short_name(name)} is {name}" for name in long)
 
 
+def noise_line(results: Sequence[Result]) -> str:
+    """Return what the mark of changes within noise means, where the table has one; else nothing."""
+    return f"{_NOISE} within noise: the interval holds 0" if any(map(within_noise, pooled(results))) else ""
+
+
 def damage_line(results: Sequence[Result], neighbours: Sequence[str] = ()) -> str:
     """Return which retained concepts lost most accuracy, in a sentence that marks those in ``neighbours``."""
     if not any(result.metric == _ACCURACY for result in results):
@@ -131,8 +137,16 @@ def _cells(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, 
     return _COMPARED if compared else _ALONE, rows
 
 
+def within_noise(result: Result) -> bool:
+    """Return whether the interval of the change holds 0."""
+    return result.interval is not None and result.interval.low <= 0 <= result.interval.high
+
+
 def _change(result: Result) -> str:
-    return "–" if result.change is None else f"{result.change:+.{_decimals(result.change, result.unit)}f}"
+    if result.change is None:
+        return "–"
+    mark = f"{_NOISE} " if within_noise(result) else ""
+    return f"{mark}{result.change:+.{_decimals(result.change, result.unit)}f}"
 
 
 def _interval(result: Result) -> str:
@@ -152,4 +166,4 @@ def _interval_of(result: Result, interval: Interval | None, *, sign: str = "") -
 def _decimals(value: float, unit: str) -> int:
     if unit or abs(value) >= 10:
         return 1
-    return 5 if 0 < abs(value) < 0.01 else 3
+    return 4 if 0 < abs(value) < 0.01 else 3

@@ -9,8 +9,8 @@ from typing import Literal
 
 from vu_core.errors import RequestError
 
-FORGET, RETAIN, NEIGHBOURS = "forget", "retain", "neighbours"
-POOLED = (FORGET, RETAIN, NEIGHBOURS)
+FORGET, RETAIN, NEIGHBOURS, ALL = "forget", "retain", "neighbours", "all"
+POOLED = (FORGET, RETAIN, NEIGHBOURS, ALL)
 
 Direction = Literal["up", "down", "none"]
 
@@ -185,7 +185,7 @@ class Measurement:
     """One number of one metric on one group of samples.
 
     Attributes:
-        group: ``"forget"``, ``"retain"``, ``"neighbours"`` or a concept's name.
+        group: ``"forget"``, ``"retain"``, ``"neighbours"``, ``"all"`` of them, or a concept's name.
         value: The number in the metric's unit; None when it cannot be computed (see ``note``).
         n: Samples it is computed from.
         n_excluded: Samples left out because an image or a score was missing.
@@ -220,12 +220,13 @@ class Result:
 
     Attributes:
         metric: Name of the metric, with the scorer and the scale where the number depends on them.
-        group: ``"forget"``, ``"retain"``, ``"neighbours"`` or a concept's name.
+        group: ``"forget"``, ``"retain"``, ``"neighbours"``, ``"all"`` of them, or a concept's name.
         before: Of the base model; None when it cannot be computed (see ``note``).
         after: Of the edited model; None when it cannot be computed, or there is none.
         change: After minus before, over the samples measured both times.
         interval: 95 % interval of ``change``.
         p_value: Probability of a change at least as large, either way, had nothing changed.
+        p_holm: ``p_value`` corrected for all the tests of its evaluation.
         before_interval: 95 % interval of ``before``.
         after_interval: 95 % interval of ``after``.
         n: Samples that ``after`` is computed from, or ``before`` when that is measured alone.
@@ -244,6 +245,7 @@ class Result:
     change: float | None
     interval: Interval | None = None
     p_value: float | None = None
+    p_holm: float | None = None
     before_interval: Interval | None = None
     after_interval: Interval | None = None
     n: int

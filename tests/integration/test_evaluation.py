@@ -132,6 +132,7 @@ def test_before_and_after_are_paired(tmp_path):
     assert forget.change == pytest.approx(-0.2)
     assert (forget.interval.low, forget.interval.high) == pytest.approx((-0.2, -0.2))
     assert (retain.change, retain.p_value) == (0, 1)
+    assert (forget.p_holm, retain.p_holm) == (2 * forget.p_value, 1)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])

@@ -52,7 +52,8 @@ def blocks(page: str) -> Iterator[Block]:
 
 
 def stable(text: str) -> list[str]:
-    """Return the words of ``text`` without what differs between machines and runs: numbers, widths, folders."""
+    """Return the words of ``text`` without what machines and runs differ in: numbers, their marks, widths, folders."""
+    text = re.sub(r"(; )?~ within noise: the interval holds 0|~ ", "", " ".join(text.split()))
     text = re.sub(r'"[^"]*(?=/vu_emoji/)', '"...', text)
     text = re.sub(r"[-+]?\d+(\.\d+)?", "0", text)
     return re.sub("─+", "─", text).split()

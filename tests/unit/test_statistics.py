@@ -15,6 +15,7 @@ from vu_core.errors import ComputeError
 from vu_core.statistics import (
     cluster_bootstrap,
     cluster_student,
+    holm,
     mcnemar,
     mean_measurement,
     newcombe,
@@ -227,3 +228,15 @@ def test_change_without_samples_or_values():
     missing = Measurement(group="retain", value=None, n=0, note="why")
     assert paired_change(plain, missing).note == "why"
     assert paired_change(measured([1.0], ids=["a"]), measured([1.0], ids=["b"])).value is None
+
+
+def test_holm_multiplies_the_smallest_by_their_number_and_never_falls():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+
+
+def test_holm_believes_no_more_false_tests_than_it_says():
+    generator = random.Random(0)
+    wrong = sum(min(holm([generator.random() for _ in range(20)])) < 0.05 for _ in range(2000))
+    assert 0.035 < wrong / 2000 < 0.065

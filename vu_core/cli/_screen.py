@@ -11,7 +11,7 @@ import typer
 
 from vu_core.editfiles import LORA_FILE
 from vu_core.report import CONTACT_SHEET, loading_lines
-from vu_core.tables import damage_line, names_line, rich_table
+from vu_core.tables import damage_line, names_line, noise_line, rich_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,7 +85,9 @@ def show_measured(record: Record, *, kept: bool) -> None:
         same = "Same prompts and noise before and after" if compared else ""
         if earlier := record.request.get("earlier"):
             same = f"{same}; {', '.join(earlier)} forgotten earlier, in both"
-        console.print("; ".join(filter(None, (same, names_line(record.results)))), markup=False)
+        console.print(
+            "; ".join(filter(None, (same, names_line(record.results), noise_line(record.results)))), markup=False
+        )
         if compared:
             console.print(damage_line(record.results, record.request["neighbours"]), markup=False)
     _say_list(console, "warning", record.warnings)

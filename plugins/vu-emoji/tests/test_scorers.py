@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from vu_emoji.dataset import EmojiDataset
 from vu_emoji.judges import EmojiClassifier
 from vu_emoji.scorers import (
     ClipFeatures,
     ClipJudge,
+    ClipObjectJudge,
     Judge,
     object_judge,
     second_object_judge,
@@ -118,6 +120,28 @@ def test_features_are_what_clip_compares_with_a_prompt(judges: Path):
     torch.testing.assert_close(found, output.image_embeds)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
     assert scorer.version == ClipJudge(folder=judges / "clip").version
+
+
+def test_zero_shot_classes_are_those_whose_prompt_is_nearest(judges: Path):
+    judge, clip = ClipObjectJudge(folder=judges / "clip"), ClipJudge(folder=judges / "clip")
+    found = judge.score(pictures(2), [""] * 2)
+    assert (found.names[0], len(found.names)) == ("cat", 30)
+    with torch.no_grad():
+        cosines = [clip.score(pictures(2), [prompt] * 2) for prompt in ("a cat", "a dog")]
+    expected = (100 * (cosines[0] - cosines[1])).exp()
+    columns = [list(found.names).index(name) for name in ("cat", "dog")]
+    torch.testing.assert_close(
+        found.probabilities[:, columns[0]] / found.probabilities[:, columns[1]], expected, rtol=1e-3, atol=1e-5
+    )
+
+
+@pytest.mark.embedded
+def test_zero_shot_classes_of_the_art_are_mostly_right():
+    judge, seen = ClipObjectJudge(), EmojiDataset().pictures("test")[::12]
+    with torch.no_grad():
+        found = judge.score(torch.stack([picture.read() for picture in seen]), [""] * len(seen)).labels()
+    right = sum(label == picture.attributes["object"] for label, picture in zip(found, seen, strict=True))
+    assert right / len(seen) > 0.9
 
 
 def test_a_prompt_that_is_too_long_is_cut_with_a_warning(judges: Path, caplog: pytest.LogCaptureFixture):

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from vu_metrics_image import classification, similarity
+from vu_metrics_image import classification, harmonic, similarity
 from vu_metrics_image.plugin import vu_metrics
 
 from vu_core import Classes, Concept, Request, RunContext, Sample
@@ -15,7 +15,7 @@ from vu_core.evaluation import MetricUse, evaluate
 from vu_core.types import Result
 
 OBJECTS, STYLES = ("cat", "dog", "bus", "pear"), ("noto", "blob", "mono")
-TARGETS = {**vars(classification), **vars(similarity)}
+TARGETS = {**vars(classification), **vars(harmonic), **vars(similarity)}
 REQUEST = Request(forget=(Concept(name="cat"),))
 NEIGHBOURS = (Concept(name="dog"),)
 
@@ -101,6 +101,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], R
         ("cra", "retain", 100, 100),
         ("cra", "noto", 100, 100),
         ("clip_score[half,100*cos]", "retain", 50, 50),
+        ("clip_cosine[half]", "retain", 0.5, 0.5),
+        ("clip_score_25[half,2.5*max(cos,0)]", "forget", 1.25, 1.25),
+        ("confidence", "forget", 100, 0),
+        ("confidence", "retain", 100, 100),
+        ("h_c", "all", 0, 100),
     ],
 )
 def test_values(results, metric, group, before, after):

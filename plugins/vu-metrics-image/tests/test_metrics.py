@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.classification import MulticlassAccuracy
 from vu_metrics_image.classification import (
+    Confidence,
     CrossDomainRetainAccuracy,
     InDomainRetainAccuracy,
     RecognisedUnlearningAccuracy,
@@ -18,10 +20,12 @@ from vu_metrics_image.classification import (
     Unrecognised,
 )
 from vu_metrics_image.grouped import GroupedMean
+from vu_metrics_image.harmonic import ErasedAndKept, harmonic, harmonic_interval
 from vu_metrics_image.plugin import vu_metrics
-from vu_metrics_image.similarity import ClipScore
+from vu_metrics_image.similarity import ClipCosine, ClipScore, ClipScore25
 
 from vu_core import Batch, Classes, ComputeError, Concept, Measurement, Request, Sample
+from vu_core.statistics import wilson
 
 THEMES, OBJECTS = ("A", "B", "C"), ("0", "1")
 THEME_NAMES, OBJECT_NAMES = (*THEMES, "other"), (*OBJECTS, "other")
@@ -188,7 +192,7 @@ def batches(rows: Sequence[tuple[Sample, str, str, float]], cuts: Sequence[int])
     return found
 
 
-@pytest.mark.parametrize("metric", [*SHARES, ClipScore])
+@pytest.mark.parametrize("metric", [*SHARES, Confidence, ErasedAndKept, ClipScore, ClipScore25])
 @settings(max_examples=25, deadline=None)
 @given(drawn=verdicts())
 def test_order_and_batches_do_not_matter(metric, drawn):
@@ -245,6 +249,57 @@ def test_clip_score_is_neither_clamped_nor_rescaled():
     found = measured(ClipScore(request=FORGET_THEME), one)["forget"]
     assert found.values == pytest.approx([60, -100])
     assert found.value == pytest.approx(-20)
+
+
+def test_three_scales_of_one_cosine():
+    pair = [sample("A", "0"), sample("A", "1")]
+    one = Batch(
+        samples=pair, images=torch.zeros(2, 3, 2, 2, dtype=torch.uint8), scores={"clip": torch.tensor([0.6, -1.0])}
+    )
+    found = [measured(cls(request=FORGET_THEME), one)["forget"].value for cls in (ClipCosine, ClipScore, ClipScore25)]
+    assert found == pytest.approx([-0.2, -20, 0.75])
+
+
+def test_confidence_is_no_accuracy():
+    """The worked example of MACE's script: 100 times cosines of 0.25, 0.24, 0.20 through a softmax."""
+    probabilities = torch.tensor([[25.0, 24.0, 20.0, -1e9]]).softmax(1)
+    one = batch([sample("A", "0")], ["A"], ["0"])
+    scores = {**one.scores, "theme": Classes(names=THEME_NAMES, probabilities=probabilities)}
+    one = Batch(samples=one.samples, images=one.images, scores=scores)
+    assert measured(Confidence(request=FORGET_THEME), one)["forget"].value == pytest.approx(72.74752, abs=1e-4)
+    assert measured(UnlearningAccuracy(request=FORGET_THEME), one)["forget"].value == 0
+
+
+def test_harmonic_means():
+    assert harmonic([0.9, 0.9, 0.8]) == pytest.approx(0.864, abs=1e-3)
+    assert harmonic([0.9, 0.8]) == pytest.approx(0.8470588, abs=1e-7)
+    assert harmonic([0.9, 0.8, 0.7, 0.6, 0.5]) == pytest.approx(0.6705695, abs=1e-7)
+    assert harmonic([0.9, 0.0]) == 0
+
+
+def test_erased_and_kept_joins_both_parts():
+    found = measured(ErasedAndKept(request=FORGET_THEME), published())
+    assert list(found) == ["all"]
+    assert found["all"].value == pytest.approx(2 / (1 / 50 + 1 / 75))
+    assert found["all"].n == 6
+    assert 0 < found["all"].interval.low < found["all"].value < found["all"].interval.high < 100
+
+
+def test_erased_and_kept_needs_both_parts():
+    only_forgotten = batch([sample("A", "0")], ["B"], ["0"])
+    found = measured(ErasedAndKept(request=FORGET_THEME), only_forgotten)["all"]
+    assert found.value is None
+    assert "no picture shows only retained concepts" in found.note
+
+
+def test_the_interval_of_a_harmonic_mean_holds_the_truth_as_often_as_it_says():
+    generator, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        counts = generator.binomial([12, 60], [0.8, 0.95])
+        intervals = [wilson(count, n) for count, n in zip(counts, [12, 60], strict=True)]
+        found = harmonic_interval([counts[0] / 12, counts[1] / 60], intervals)
+        held += found.low <= harmonic([0.8, 0.95]) <= found.high
+    assert 0.92 <= held / 400 <= 0.99
 
 
 @pytest.mark.parametrize("cosines", [torch.tensor([float("nan")]), torch.tensor([1.5]), torch.zeros(2), [0.3]])

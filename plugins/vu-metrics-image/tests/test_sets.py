@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -369,3 +370,16 @@ def test_what_is_no_features_is_refused(metric, bad):
 def test_nothing_given_is_refused(metric):
     with pytest.raises(ComputeError, match="no sample"):
         metric(request=REQUEST).compute()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_features_of_half_precision_give_nearly_the_same_number(metric, dtype):
+    """Only what the features lose is lost: from there on all is float64."""
+    whole = batch(range(80), range(80), (cloud(80, 6, 0, 0.5), cloud(80, 6, 1)))
+    assert whole.reference is not None
+    halves = [replace(one, scores={"features": one.scores["features"].to(dtype)}) for one in (whole, whole.reference)]
+    exact = measured(few(metric), whole)["retain"].value
+    assert measured(few(metric), replace(halves[0], reference=halves[1]))["retain"].value == pytest.approx(
+        exact, rel=0.03
+    )

@@ -37,7 +37,7 @@ Right = Callable[[Sample, str], bool]
 
 
 def check_measures(component: Component) -> None:
-    """It returns a measurement a group: of forget, retain, neighbours or a concept, each once."""
+    """It returns a measurement a group: of forget, retain, neighbours, all or a concept, each once."""
     samples = _samples(component)
     found = _compute(component, [_batch(samples, _form(component))])
     fix = "compute() returns a sequence of Measurement, one a group."

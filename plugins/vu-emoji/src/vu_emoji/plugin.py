@@ -108,6 +108,13 @@ def vu_scorers() -> Iterator[ScorerSpec]:
         role="clip",
     )
     yield ScorerSpec(
+        name="emoji-clip-object",
+        summary="Say which object an emoji shows: the one whose prompt a small CLIP finds nearest.",
+        target="vu_emoji.scorers:ClipObjectJudge",
+        outputs="classes",
+        role="object",
+    )
+    yield ScorerSpec(
         name="emoji-features",
         summary="Describe an emoji by 128 numbers: its embedding in a small CLIP trained on the art.",
         target="vu_emoji.scorers:ClipFeatures",

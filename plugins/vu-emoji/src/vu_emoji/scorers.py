@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from vu_core import Classes, PluginError
+from vu_core import Classes, Concept, PluginError
 from vu_core.files import sha256_of_file
-from vu_emoji.catalogue import load_catalogue
+from vu_emoji.catalogue import load_catalogue, with_articles
 from vu_emoji.judges import judge_folder, load_judge
 
 CLIP_FOLDER = "clip"
@@ -105,6 +105,46 @@ class ClipJudge:
         return F.cosine_similarity(output.image_embeds.float(), output.text_embeds.float()).cpu()
 
 
+class ClipObjectJudge:
+    """Which object a picture shows: zero-shot classification by the small CLIP that was trained on the art.
+
+    A softmax of 100 times the cosines of the picture and ``"a cat"``, ``"a dog"`` and so on, one prompt for each of the
+    catalogue's objects in its order. It always names one of them.
+
+    Args:
+        device: Where it computes.
+        folder: Where the CLIPModel and its tokenizer are; the shipped ones when None.
+
+    Raises:
+        PluginError: The files are missing.
+    """
+
+    name = "emoji-clip-object"
+
+    def __init__(self, *, device: str = "cpu", folder: Path | None = None) -> None:
+        from transformers import CLIPTokenizer
+
+        folder = folder or judge_folder() / CLIP_FOLDER
+        self._model, self.version = _load_clip(folder, device)
+        self._device = device
+        self._names = load_catalogue().object_names
+        prompts = [with_articles(f"a {Concept(name=name).text}") for name in self._names]
+        tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+        tokens = tokenizer(
+            prompts,
+            padding="max_length",
+            max_length=self._model.config.text_config.max_position_embeddings,
+            return_tensors="pt",
+        )
+        read = self._model.text_model(input_ids=tokens.input_ids.to(device)).pooler_output
+        self._texts = F.normalize(self._model.text_projection(read).float(), dim=1)
+
+    def score(self, images: torch.Tensor, prompts: Sequence[str]) -> Classes:
+        """Return the verdicts on ``images`` uint8 (N, 3, H, W) RGB; ``prompts`` are not looked at."""
+        cosines = _embedded(self._model, images, self._device) @ self._texts.T
+        return Classes(names=self._names, probabilities=(100 * cosines).softmax(1).cpu())
+
+
 class ClipFeatures:
     """A picture's embedding, of length 1, in the small CLIP that was trained on the art.
 
@@ -124,8 +164,7 @@ class ClipFeatures:
 
     def score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         """Return features float32 (N, 128) of ``images`` uint8 (N, 3, H, W) RGB; ``prompts`` are not looked at."""
-        seen = self._model.vision_model(pixel_values=_prepared(images, self._device) * 2 - 1).pooler_output
-        return F.normalize(self._model.visual_projection(seen).float(), dim=1).cpu()
+        return _embedded(self._model, images, self._device).cpu()
 
 
 def _load_clip(folder: Path, device: str) -> tuple[Any, str]:
@@ -138,6 +177,12 @@ def _load_clip(folder: Path, device: str) -> tuple[Any, str]:
     model: Any = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
     model.load_state_dict(load_file(weights))
     return model.float().eval().requires_grad_(False).to(device), version
+
+
+def _embedded(model: Any, images: torch.Tensor, device: str) -> torch.Tensor:
+    """Return the embeddings of ``images`` uint8 (N, 3, H, W), float32 (N, 128) of length 1."""
+    seen = model.vision_model(pixel_values=_prepared(images, device) * 2 - 1).pooler_output
+    return F.normalize(model.visual_projection(seen).float(), dim=1)
 
 
 def _prepared(images: torch.Tensor, device: str) -> torch.Tensor:

@@ -24,30 +24,12 @@ from vu_metrics_image.grouped import GroupedMean
 SUCCESS = 100.0
 
 
-class ClassifierMean(GroupedMean):
-    """A share of pictures, decided by the verdicts of one classifier a kind."""
-
-    success = SUCCESS
-
-    def values(self, batch: Batch) -> list[float]:
-        """Return a percentage for each sample."""
-        counted = [sample for sample in batch.samples if self.counts(sample)]
-        kinds = {kind for sample in counted for kind in self.judged(sample)}
-        verdicts = {kind: _verdicts(batch, kind, counted) for kind in sorted(kinds)}
-        return [
-            self.share(sample, {kind: verdicts[kind][i] for kind in self.judged(sample)})
-            if self.counts(sample)
-            else 0.0
-            for i, sample in enumerate(batch.samples)
-        ]
+class JudgedMean(GroupedMean):
+    """Mean of a number that classifiers' verdicts decide, one classifier a kind."""
 
     def judged(self, sample: Sample) -> list[str]:
         """Return the kinds whose verdict decides about ``sample``: those of the forgotten concepts."""
         return [kind for kind in sample.attributes if kind in self.forgotten_kinds]
-
-    @abstractmethod
-    def share(self, sample: Sample, verdict: dict[str, str]) -> float:
-        """Return the percentage of success of ``sample``, given the verdict of each judged kind."""
 
     def counts(self, sample: Sample) -> bool:
         """Return whether anything about ``sample`` is judged."""
@@ -56,6 +38,36 @@ class ClassifierMean(GroupedMean):
     def breaks_down(self, kind: str) -> bool:
         """Return whether ``kind`` is one that is forgotten from."""
         return kind in self.forgotten_kinds
+
+    def classes(self, batch: Batch) -> dict[str, Classes]:
+        """Return the verdicts on ``batch`` of each kind that decides about any of its samples.
+
+        Raises:
+            ComputeError: A verdict is not finite, or a judge does not know a concept that was asked for.
+        """
+        counted = [sample for sample in batch.samples if self.counts(sample)]
+        kinds = sorted({kind for sample in counted for kind in self.judged(sample)})
+        return {kind: _checked(batch, kind, counted) for kind in kinds}
+
+
+class ClassifierMean(JudgedMean):
+    """A share of pictures, decided by the most probable classes."""
+
+    success = SUCCESS
+
+    def values(self, batch: Batch) -> list[float]:
+        """Return a percentage for each sample."""
+        verdicts = {kind: classes.labels() for kind, classes in self.classes(batch).items()}
+        return [
+            self.share(sample, {kind: verdicts[kind][i] for kind in self.judged(sample)})
+            if self.counts(sample)
+            else 0.0
+            for i, sample in enumerate(batch.samples)
+        ]
+
+    @abstractmethod
+    def share(self, sample: Sample, verdict: dict[str, str]) -> float:
+        """Return the percentage of success of ``sample``, given the verdict of each judged kind."""
 
 
 class UnlearningAccuracy(ClassifierMean):
@@ -188,8 +200,30 @@ class CrossDomainRetainAccuracy(InDomainRetainAccuracy):
         return kind not in self.forgotten_kinds
 
 
-def _verdicts(batch: Batch, kind: str, counted: Sequence[Sample]) -> list[str]:
-    """Return what the judge of ``kind`` sees in each picture, after checking that it can tell."""
+class Confidence(JudgedMean):
+    """Mean probability that a judge gives to what the prompt asks for, of the forgotten concept's kind.
+
+    What MACE's script (arXiv:2403.06135) prints as CLIP accuracy, when the judge is a CLIP with a prompt a class. A
+    picture that asks for concepts of several such kinds has the mean over them.
+    """
+
+    counted: ClassVar[str] = "asks for a concept of a forgotten kind"
+
+    def values(self, batch: Batch) -> list[float]:
+        """Return a percentage for each sample."""
+        classes = self.classes(batch)
+        found = []
+        for i, sample in enumerate(batch.samples):
+            kinds = self.judged(sample)
+            asked = [(classes[kind], classes[kind].names.index(sample.attributes[kind])) for kind in kinds]
+            # A softmax in float32 may exceed 1 in its last digit.
+            given = [min(float(verdict.probabilities[i, column]), 1.0) for verdict, column in asked]
+            found.append(SUCCESS * sum(given) / len(given) if given else 0.0)
+        return found
+
+
+def _checked(batch: Batch, kind: str, counted: Sequence[Sample]) -> Classes:
+    """Return what the judge of ``kind`` says of each picture, after checking that it can tell."""
     classes = batch.scores[kind]
     if not isinstance(classes, Classes):
         raise ComputeError(f"the judge of kind '{kind}' gives {type(classes).__name__}, not classes")
@@ -200,4 +234,4 @@ def _verdicts(batch: Batch, kind: str, counted: Sequence[Sample]) -> list[str]:
         raise ComputeError(f"the judge of kind '{kind}' gives probabilities {tuple(classes.probabilities.shape)}")
     if not bool(classes.probabilities.isfinite().all()):
         raise ComputeError(f"the judge of kind '{kind}' gives probabilities that are not finite")
-    return classes.labels()
+    return classes

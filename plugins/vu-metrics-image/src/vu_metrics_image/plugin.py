@@ -9,6 +9,7 @@ from vu_core import MetricSpec, ScorerSpec, hookimpl
 from vu_core.specs import EACH_KIND
 
 _UNLEARNCANVAS = "arXiv:2402.11846"
+_MACE = "arXiv:2403.06135"
 _CLIPSCORE = "arXiv:2104.08718"
 _IMPROVED_PRECISION = "arXiv:1904.06991"
 _DENSITY = "arXiv:2002.09797"
@@ -17,6 +18,9 @@ _SET_OPTIONS = "vu_metrics_image.config:SetConfig"
 
 # Shares of pictures, judged by one classifier a kind of concept.
 _share = partial(MetricSpec, unit="%", range=(0.0, 100.0), scorers=(EACH_KIND,))
+
+# Each picture with the prompt it was drawn from.
+_agreement = partial(MetricSpec, scorers=("clip",), reference=_CLIPSCORE, direction="up", forget_direction="down")
 
 # One number a picture, after unlearning beside before: little should change on what is retained.
 _pairs = partial(MetricSpec, compares="before", min_samples=30)
@@ -74,17 +78,46 @@ METRICS = (
         direction="up",
         ideal=100.0,
     ),
-    MetricSpec(
+    _share(
+        name="confidence",
+        summary="Mean probability that the judge gives to what the prompt asks for: MACE's CLIP accuracy.",
+        target="vu_metrics_image.classification:Confidence",
+        reference=_MACE,
+        direction="up",
+        forget_direction="down",
+        ideal=100.0,
+    ),
+    _share(
+        name="h_c",
+        summary="Harmonic mean of ua and ira: what is erased and what is kept, in one number.",
+        target="vu_metrics_image.harmonic:ErasedAndKept",
+        reference=_MACE,
+        direction="up",
+        ideal=100.0,
+    ),
+    _agreement(
         name="clip_score",
         summary="Cosine of picture and prompt in a CLIP, times 100, not clamped.",
         target="vu_metrics_image.similarity:ClipScore",
-        reference=_CLIPSCORE,
-        direction="up",
-        forget_direction="down",
         unit="100 cos",
         range=(-100.0, 100.0),
-        scorers=("clip",),
         label="clip_score[{clip},100*cos]",
+    ),
+    _agreement(
+        name="clip_cosine",
+        summary="Cosine of picture and prompt in a CLIP.",
+        target="vu_metrics_image.similarity:ClipCosine",
+        unit="",
+        range=(-1.0, 1.0),
+        label="clip_cosine[{clip}]",
+    ),
+    _agreement(
+        name="clip_score_25",
+        summary="Cosine of picture and prompt in a CLIP, at least 0, times 2.5: the original CLIPScore's scale.",
+        target="vu_metrics_image.similarity:ClipScore25",
+        unit="",
+        range=(0.0, 2.5),
+        label="clip_score_25[{clip},2.5*max(cos,0)]",
     ),
     _likeness(
         name="psnr",

@@ -196,8 +196,8 @@ def page(found: Mapping[str, Sequence[Outcome]], assets: Path) -> str:
         "## One style for another", "", *quality_table(found, STYLES),
         "![the style mono becomes flat](../assets/results/fade/mono-to-flat.png)", "",
         "## Cost", "",
-        "Medians over runs, the largest in brackets. Wall times; where others use the machine too, they are no measure of "
-        "speed.", "", *cost_table(found),
+        "Medians over runs, the largest in brackets. Wall times; where others use the machine too, they are no "
+        "measure of speed.", "", *cost_table(found),
         "## Learning curves", "",
         "Mean loss over the runs since the line before, and its range over the runs.", "",
         "![losses by step](../assets/results/fade/losses.svg)", "",

@@ -104,13 +104,13 @@ def steps_of(folder: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
 
-def finished_work(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return what was computed and is kept: latents, texts, checkpoints, edit and pictures, and when it was written."""
+def finished_work(folder: Path) -> dict[str, int]:
+    """Return what was computed and is kept: latents, texts, checkpoints, edit, pictures; by name, the file's inode."""
     found = [*folder.glob("training/*.safetensors"), *folder.glob("edit.safetensors"), *cache_of(folder).rglob("*.png")]
     written = {}
     for path in found:
         with suppress(FileNotFoundError):  # An old checkpoint that has just been removed.
-            written[str(path)] = (path.stat().st_mtime_ns, path.stat().st_ino)
+            written[str(path)] = path.stat().st_ino
     return written
 
 

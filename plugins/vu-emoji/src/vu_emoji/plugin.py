@@ -34,6 +34,9 @@ FADE_PRESET = {
     # Nothing in the art is mirrored.
     "flip": False,
 }
+# Of a style, 16 pictures show half of the objects at most. Chosen on noto.
+FADE_STYLE_PRESET = {**FADE_PRESET, "pictures_each": 64}
+FADE_PRESETS = {"default": FADE_PRESET, "styles": FADE_STYLE_PRESET}
 
 
 @hookimpl
@@ -51,9 +54,9 @@ def vu_models() -> Iterator[ModelSpec]:
         quick_protocol="emoji-quick@1",
         presets={
             "uce": {"default": UCE_PRESET},
-            "fade": {"default": FADE_PRESET},
-            "fade-per-module": {"default": FADE_PRESET},
-            "fade-per-weight": {"default": FADE_PRESET},
+            "fade": FADE_PRESETS,
+            "fade-per-module": FADE_PRESETS,
+            "fade-per-weight": FADE_PRESETS,
         },
     )
 

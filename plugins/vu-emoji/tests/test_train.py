@@ -19,6 +19,7 @@ from vu_emoji.train.optimizers import build_optimizer, orthogonalise
 from vu_emoji.train.pool import Captioner, Pool, compose_pool
 from vu_emoji.train.settings import JudgeSettings, PoolSettings, VaeSettings
 from vu_emoji.train.text import agreement, contrastive_loss
+from vu_emoji.train.tokenizer import vocabulary_words, write_tokenizer
 from vu_emoji.train.vae import build_vae, encode, normalise_latents
 
 
@@ -50,6 +51,18 @@ def test_orthogonalise_brings_singular_values_near_one() -> None:
     values = torch.linalg.svdvals(orthogonalise(matrix))
     assert values.min() > 0.5
     assert values.max() < 1.4
+
+
+def test_a_tokenizer_is_the_same_each_time_and_knows_every_word(tmp_path: Path) -> None:
+    from transformers import CLIPTokenizer
+
+    for name in ("first", "second"):
+        write_tokenizer(load_catalogue(), tmp_path / name, 16)
+    for file in ("vocab.json", "merges.txt"):
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+    tokenizer = CLIPTokenizer.from_pretrained(tmp_path / "first")
+    assert [word for word in vocabulary_words(load_catalogue()) if len(tokenizer.tokenize(word)) != 1] == []
+    assert tokenizer.tokenize("zq!") == ["z", "q</w>", "!</w>"]
 
 
 def small_net() -> nn.Module:

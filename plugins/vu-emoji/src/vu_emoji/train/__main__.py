@@ -58,7 +58,7 @@ def stage_text(work: Workspace, args: argparse.Namespace) -> None:
 
     settings = with_steps(TextSettings(), args)
     pool = load_pool(load_catalogue(), PoolSettings(), work.pool)
-    train_clip(load_catalogue(), pool, settings, work.checkpoint("text"), work.folder("text"))
+    train_clip(load_catalogue(), pool, settings, work.checkpoint("text"), work.folder("text"), device=args.device)
 
 
 def stage_vae(work: Workspace, args: argparse.Namespace) -> None:
@@ -69,7 +69,8 @@ def stage_vae(work: Workspace, args: argparse.Namespace) -> None:
     settings = with_steps(VaeSettings(), args)
     catalogue = load_catalogue()
     pool = load_pool(catalogue, PoolSettings(), work.pool)
-    train_vae(pool, settings, catalogue.image_size, work.checkpoint("vae"), work.folder("vae"))
+    checkpoint = work.checkpoint("vae")
+    train_vae(pool, settings, catalogue.image_size, checkpoint, work.folder("vae"), device=args.device)
 
 
 def pool_and_latents(work: Workspace) -> tuple[Pool, LatentPool]:
@@ -93,7 +94,8 @@ def stage_unet(work: Workspace, args: argparse.Namespace) -> None:
     from vu_emoji.train.unet import train_unet
 
     _, cache = pool_and_latents(work)
-    train_unet(load_catalogue(), cache, with_steps(UnetSettings(), args), work.checkpoint("unet"))
+    settings = with_steps(UnetSettings(), args)
+    train_unet(load_catalogue(), cache, settings, work.checkpoint("unet"), device=args.device)
 
 
 def stage_finish(work: Workspace, args: argparse.Namespace) -> None:
@@ -103,7 +105,8 @@ def stage_finish(work: Workspace, args: argparse.Namespace) -> None:
     _, cache = pool_and_latents(work)
     settings = UnetSettings()
     settings = replace(settings, decay=args.steps or settings.decay)
-    train_unet(load_catalogue(), cache, settings, work.checkpoint("unet"), work.checkpoint("unet-final"))
+    paths = work.checkpoint("unet"), work.checkpoint("unet-final")
+    train_unet(load_catalogue(), cache, settings, *paths, device=args.device)
 
 
 def stage_decoder(work: Workspace, args: argparse.Namespace) -> None:
@@ -119,6 +122,7 @@ def stage_decoder(work: Workspace, args: argparse.Namespace) -> None:
         work.folder("vae"),
         work.checkpoint("decoder"),
         work.folder("vae-refined"),
+        device=args.device,
     )
 
 
@@ -133,9 +137,8 @@ def train_judges(work: Workspace, args: argparse.Namespace, judges: dict[str, Ju
         training = JudgePoolSettings(seed=judge.pool)
         fitting = JudgePoolSettings(seed=judge.pool + 1, part="fit", copies=10, unfinished_copies=1)
         pool, held = (load_judge_pool(catalogue, work.negatives, part, work.root) for part in (training, fitting))
-        train_judge(
-            catalogue, name, pool, held, with_steps(judge, args), work.checkpoint(f"judge-{name}"), judge_folder()
-        )
+        settings, checkpoint = with_steps(judge, args), work.checkpoint(f"judge-{name}")
+        train_judge(catalogue, name, pool, held, settings, checkpoint, judge_folder(), device=args.device)
 
 
 def stage_judges(work: Workspace, args: argparse.Namespace) -> None:
@@ -167,6 +170,7 @@ def stage_clip(work: Workspace, args: argparse.Namespace) -> None:
         work.checkpoint("clip"),
         work.folder("clip"),
         augment=lambda images, generator: degrade(images * 0.5 + 0.5, generator) * 2 - 1,
+        device=args.device,
     )
     export_clip(folder, judge_folder() / "clip")
 
@@ -216,6 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m vu_emoji.train", description=__doc__)
     parser.add_argument("stages", nargs="+", choices=[*STAGES, "all"], help="what to do")
     parser.add_argument("--work-dir", type=Path, required=True, help="checkpoints and parts")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda", "mps"], help="where networks are trained")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     parser.add_argument("--steps", type=int, help="in place of the stage's own number")
     parser.add_argument("--target", type=Path, help="export: another folder than the shipped one")
@@ -226,7 +231,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     names = ("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
-    log.info("python %s, %s, %d threads", platform.python_version(), versions, args.threads)
+    log.info("python %s, %s, %d threads, %s", platform.python_version(), versions, args.threads, args.device)
     work = Workspace(root=args.work_dir)
     for name in STAGES if "all" in args.stages else args.stages:
         log.info("stage %s", name)

@@ -24,15 +24,17 @@ def refine_decoder(
     vae_folder: Path,
     checkpoint_path: Path,
     folder: Path,
+    *,
+    device: str = "cpu",
 ) -> Path:
-    """Trains the decoder on cached latents and returns the folder of the better autoencoder.
+    """Trains the decoder on ``device``, on cached latents, and returns the folder of the better autoencoder.
 
     The encoder stays as it was, so latents keep their meaning. A little noise on the latents
     stands for the denoiser's own errors.
     """
     from diffusers import AutoencoderKL
 
-    model = AutoencoderKL.from_pretrained(vae_folder, use_safetensors=True)
+    model = AutoencoderKL.from_pretrained(vae_folder, use_safetensors=True).to(device)
     part: Any = nn.ModuleDict({"decoder": model.decoder, "post_quant_conv": model.post_quant_conv})
     part.train().to(memory_format=torch.channels_last)
     optimizer = vae_optimizer(part, settings)
@@ -44,8 +46,8 @@ def refine_decoder(
         rows = torch.randint(len(pool), (settings.batch,), generator=generator)
         latents = cache.latents[rows].float()
         latents += settings.noise * torch.randn(latents.shape, generator=generator)
-        made = model.decode(latents.contiguous(memory_format=torch.channels_last)).sample
-        images = pool.batch(rows)
+        made = model.decode(latents.to(device).contiguous(memory_format=torch.channels_last)).sample
+        images = pool.batch(rows).to(device)
         loss = reconstruction_loss(made, images)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

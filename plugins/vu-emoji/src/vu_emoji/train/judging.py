@@ -51,6 +51,8 @@ def train_judge(
     settings: JudgeSettings,
     checkpoint_path: Path,
     folder: Path,
+    *,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Trains one judge, fits its temperature, writes its weights and notes, and returns the notes.
 
@@ -62,17 +64,18 @@ def train_judge(
         settings: of the network and its training.
         checkpoint_path: where a broken run resumes from.
         folder: where weights and notes go.
+        device: where it is trained; its temperature is fitted on the CPU.
     """
     classes = judge_classes(catalogue, settings.kind)
     torch.manual_seed(settings.seed)
-    judge = EmojiClassifier(classes, settings.network, settings.width, glances=settings.glances)
+    judge = EmojiClassifier(classes, settings.network, settings.width, glances=settings.glances).to(device)
     optimizer = build_optimizer(judge, "muon", settings.learning_rate, settings.weight_decay, outer=("stem", "head"))
     generator = torch.Generator().manual_seed(settings.seed)
     checkpoint = Checkpoint(checkpoint_path, {"model": judge}, optimizer)
     progress = Progress(f"judge {name}", every=50)
     judge.train()
     for step in resumable(name, checkpoint, generator, settings.steps, settings.learning_rate):
-        images, labels = draw_batch(pool, settings.kind, settings.batch, generator)
+        images, labels = (part.to(device) for part in draw_batch(pool, settings.kind, settings.batch, generator))
         logits = judge(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=0.05)
         optimizer.zero_grad()
@@ -81,7 +84,7 @@ def train_judge(
         optimizer.step()
         right = (logits.argmax(1) == labels).float().mean().item()
         progress.add(step, settings.batch, loss=loss.item(), accuracy=right)
-    judge.eval()
+    judge.cpu().eval()
     temperature = fit_temperature(catalogue, judge, settings.kind, fitting, settings.fit_batches)
     notes = {
         "schema": 1,

@@ -87,6 +87,8 @@ def train_clip(
     checkpoint_path: Path,
     folder: Path,
     augment: Callable[[torch.Tensor, torch.Generator], torch.Tensor] | None = None,
+    *,
+    device: str = "cpu",
 ) -> Path:
     """Trains a CLIP and returns the folder with the model and its tokenizer.
 
@@ -96,13 +98,14 @@ def train_clip(
         settings: shape and budget.
         checkpoint_path: where the loop's state is kept.
         folder: where the result goes.
-        augment: changes float32 (B, 3, H, W) images in [-1, 1] before they are seen.
+        augment: changes float32 (B, 3, H, W) images in [-1, 1], on the CPU, before they are seen.
+        device: where it is trained.
     """
     from transformers import CLIPTokenizer
 
     write_tokenizer(catalogue, folder, settings.positions)
     tokenizer = CLIPTokenizer.from_pretrained(folder)
-    model = build_clip(settings, tokenizer, catalogue.image_size)
+    model = build_clip(settings, tokenizer, catalogue.image_size).to(device)
     optimizer = build_optimizer(
         model,
         settings.optimizer,
@@ -126,8 +129,8 @@ def train_clip(
         images = pool.batch(rows)
         if augment is not None:
             images = augment(images, generator)
-        output = model(input_ids=ids[numbers], pixel_values=images)
-        matches = agreement([captions[n] for n in numbers], facts)
+        output = model(input_ids=ids[numbers].to(device), pixel_values=images.to(device))
+        matches = agreement([captions[n] for n in numbers], facts).to(device)
         loss = contrastive_loss(output.logits_per_text, matches)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

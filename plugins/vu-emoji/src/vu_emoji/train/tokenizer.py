@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import string
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
-
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from vu_core.files import write_text
 from vu_emoji.catalogue import Catalogue
 
 START, END = "<|startoftext|>", "<|endoftext|>"
+END_OF_WORD = "</w>"
 EXTRA_WORDS = (
     "animal food vehicle building plant fruit flower thing object photo image picture painting "
     "drawing emoji icon style of the in on with and no without not red orange purple black brown"
@@ -30,34 +32,45 @@ def vocabulary_words(catalogue: Catalogue) -> list[str]:
     return sorted(words)
 
 
+def merges_of(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Returns the merges, in their order, of byte-pair encoding trained until each word is one token.
+
+    The most frequent pair goes first, and of equally frequent ones the first in the order of strings: the
+    trainer of the tokenizers library takes any of them, so that no two of its vocabularies are alike.
+    """
+    spelled = [[*word[:-1], word[-1] + END_OF_WORD] for word in words]
+    merges = []
+    while counts := Counter(pair for parts in spelled for pair in pairwise(parts)):
+        merges.append(min(counts, key=lambda pair: (-counts[pair], pair)))
+        spelled = [_merged(parts, merges[-1]) for parts in spelled]
+    return merges
+
+
+def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    done: list[str] = []
+    for part in parts:
+        if done and (done[-1], part) == pair:
+            done[-1] += part
+        else:
+            done.append(part)
+    return done
+
+
 def write_tokenizer(catalogue: Catalogue, folder: Path, positions: int) -> None:
     """Writes ``vocab.json`` and ``merges.txt`` and saves a CLIPTokenizer built from them.
 
-    Byte-pair encoding is trained until each word is one token, so that a concept's name is one
-    token, as most are in CLIP's own vocabulary; other words fall apart into pieces and letters.
+    A concept's name is one token, as most are in CLIP's own vocabulary; other words fall apart into pieces
+    and letters.
     """
     from transformers import CLIPTokenizer
 
-    words = vocabulary_words(catalogue)
-    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    bpe.pre_tokenizer = pre_tokenizers.Whitespace()
-    characters = string.ascii_lowercase + string.digits + string.punctuation
-    trainer = trainers.BpeTrainer(
-        vocab_size=10_000,
-        min_frequency=1,
-        end_of_word_suffix="</w>",
-        initial_alphabet=list(characters),
-        show_progress=False,
-    )
-    # Single characters with the suffix, so that any lower-case text can be spelt.
-    bpe.train_from_iterator([*words, *characters], trainer)
-    model = json.loads(bpe.to_str())["model"]
-    tokens = list(model["vocab"])
-    tokens += [c + "</w>" for c in characters if c + "</w>" not in model["vocab"]]
-    vocab = {token: i for i, token in enumerate([*tokens, START, END])}
-    merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in model["merges"]]
-    write_text(folder / "vocab.json", json.dumps(vocab))
-    write_text(folder / "merges.txt", "\n".join(["#version: 0.2", *merges]) + "\n")
+    merges = merges_of(vocabulary_words(catalogue))
+    characters = sorted(string.ascii_lowercase + string.digits + string.punctuation)
+    # Single characters with and without the suffix, so that any lower-case text can be spelt.
+    letters = [*characters, *(character + END_OF_WORD for character in characters)]
+    tokens = [*letters, *dict.fromkeys(a + b for a, b in merges), START, END]
+    write_text(folder / "vocab.json", json.dumps({token: i for i, token in enumerate(tokens)}))
+    write_text(folder / "merges.txt", "\n".join(["#version: 0.2", *map(" ".join, merges)]) + "\n")
     tokenizer = CLIPTokenizer(
         vocab=str(folder / "vocab.json"),
         merges=str(folder / "merges.txt"),

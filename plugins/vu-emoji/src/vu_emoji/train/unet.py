@@ -158,6 +158,7 @@ class Run:
         checkpoint_path: the loop's state, resumed when there.
         final_path: of the last stretch, in which the rate falls to zero; that stretch starts from
             ``checkpoint_path`` or resumes here. None while the rate is held.
+        device: where the denoiser, its average and the optimiser's state are; noise is drawn on the CPU.
     """
 
     def __init__(
@@ -166,9 +167,13 @@ class Run:
         settings: UnetSettings,
         checkpoint_path: Path,
         final_path: Path | None = None,
+        *,
+        device: str = "cpu",
     ) -> None:
         self.settings = settings
-        self.model = build_unet(settings, cache)
+        self.device = device
+        self.alphas = noise_levels(device)
+        self.model = build_unet(settings, cache).to(device)
         self.average = Average(self.model, settings.ema)
         self.optimizer = build_optimizer(
             self.model,
@@ -191,13 +196,13 @@ class Run:
             self.last = self.decay_from + settings.decay
         self.step: int = notes["step"]
 
-    def take_step(self, batches: CaptionedBatches, alphas: torch.Tensor) -> float:
+    def take_step(self, batches: CaptionedBatches) -> float:
         """Takes one step and returns the loss."""
         share = rate(self.step, self.settings, self.decay_from)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
-        batch = batches.draw(self.step)
-        loss = velocity_loss(self.model, *batch, alphas, self.generator, self.settings.gamma)
+        latents, states, times = (part.to(self.device) for part in batches.draw(self.step))
+        loss = velocity_loss(self.model, latents, states, times, self.alphas, self.generator, self.settings.gamma)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -218,23 +223,24 @@ def train_unet(
     settings: UnetSettings,
     checkpoint_path: Path,
     final_path: Path | None = None,
+    *,
+    device: str = "cpu",
 ) -> int:
-    """Trains the denoiser and returns the number of steps done; see :class:`Run` for the paths.
+    """Trains the denoiser and returns the number of steps done; see :class:`Run` for paths and device.
 
     Stops after ``settings.steps``, or with its state saved when told to by SIGTERM or SIGINT.
     """
-    run = Run(cache, settings, checkpoint_path, final_path)
+    run = Run(cache, settings, checkpoint_path, final_path, device=device)
     size = sum(p.numel() for p in run.model.parameters()) / 1e6
     log.info("unet: %.2f M parameters, from step %d to %d", size, run.step, run.last)
     batches = CaptionedBatches(catalogue, cache, settings)
-    alphas = noise_levels()
     progress = Progress("unet", every=50)
     stop: list[int] = []
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda number, frame: stop.append(number))
     run.model.train()
     while run.step < run.last and not stop:
-        loss = run.take_step(batches, alphas)
+        loss = run.take_step(batches)
         progress.add(run.step - 1, settings.batch, loss=loss)
         if run.step % settings.save_every == 0:
             run.save()

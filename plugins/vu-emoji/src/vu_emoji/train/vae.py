@@ -63,12 +63,14 @@ def reconstruction_loss(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tenso
     return loss
 
 
-def train_vae(pool: Pool, settings: VaeSettings, image_size: int, checkpoint_path: Path, folder: Path) -> Path:
-    """Trains the autoencoder and returns the folder that it was saved to.
+def train_vae(
+    pool: Pool, settings: VaeSettings, image_size: int, checkpoint_path: Path, folder: Path, *, device: str = "cpu"
+) -> Path:
+    """Trains the autoencoder on ``device`` and returns the folder that it was saved to.
 
     Its latents come out with mean 0 and variance 1 in each channel, so ``scaling_factor`` is 1.
     """
-    model = build_vae(settings, image_size)
+    model = build_vae(settings, image_size).to(device)
     optimizer = vae_optimizer(model, settings)
     generator = torch.Generator().manual_seed(settings.seed)
     checkpoint = Checkpoint(checkpoint_path, {"model": model}, optimizer)
@@ -76,9 +78,9 @@ def train_vae(pool: Pool, settings: VaeSettings, image_size: int, checkpoint_pat
     model.train().to(memory_format=torch.channels_last)
     for step in resumable("vae", checkpoint, generator, settings.steps, settings.learning_rate):
         images = pool.batch(torch.randint(len(pool), (settings.batch,), generator=generator))
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = images.to(device).contiguous(memory_format=torch.channels_last)
         posterior = model.encode(images).latent_dist
-        noise = torch.randn(posterior.mean.shape, generator=generator)
+        noise = torch.randn(posterior.mean.shape, generator=generator).to(device)
         made = model.decode(posterior.mean + posterior.std * noise).sample
         kl = posterior.kl().mean()
         loss = reconstruction_loss(made, images) + settings.kl_weight * kl
@@ -88,7 +90,7 @@ def train_vae(pool: Pool, settings: VaeSettings, image_size: int, checkpoint_pat
         optimizer.step()
         l1 = F.l1_loss(made.detach(), images).item()
         progress.add(step, settings.batch, l1=l1, kl=kl.item())
-    model.eval()
+    model.cpu().eval()
     normalise_latents(model, pool)
     model.save_pretrained(folder)
     return folder

@@ -125,7 +125,7 @@ def session(folder):
         swapped = model.component("unet").get_parameter(model.sites()[0].parameter)
     assert not swapped.is_inference()
     pictures = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.glob("pictures/**/*.png")}
-    assert len(pictures) == 4 and not found.errors
+    assert len(pictures) == 4 + 1 and not found.errors  # and the contact sheet
     return {
         "edit": edit.sha256(),
         "numbers": str(found),

@@ -112,7 +112,11 @@ def test_an_evaluation_is_printed_as_the_commands_table():
     assert lines[0] == "emoji, emoji@1, forget cat"
     assert lines[1].split() == ["metric", "group", "before", "after", "change", "95", "%", "interval", "best", "n"]
     assert lines[4].split() == ["ira", "%", "retain", "99.0", "98.5", "~", "-0.5", "-1.5", "…", "+2.0", "↑", "100", "6"]
-    assert lines[5:] == ["Most damaged (ira): dog 0.0 to 100.0 % (n=6)", "error: metric 'x': broke"]
+    assert lines[5:] == [
+        "~ within noise: the interval holds 0",
+        "Most damaged (ira): dog 0.0 to 100.0 % (n=6)",
+        "error: metric 'x': broke",
+    ]
     assert repr(found) == str(found)
 
 

@@ -162,3 +162,14 @@ def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
     for file in DOCS.rglob("*.md"):
         assert f": {file.relative_to(DOCS).as_posix()}\n" in navigation, file
+
+
+def test_every_pitfall_is_guarded_by_a_test_that_is_there():
+    rows = [row for row in page("explanation/evaluation-pitfalls.md").splitlines() if row.startswith("| ")]
+    pitfalls = [row for row in rows if not row.startswith("| pitfall")]
+    assert pitfalls
+    for row in pitfalls:
+        guards = re.findall(r"`([\w/-]+\.py)::(\w+)`", row)
+        assert guards, row
+        for file, name in guards:
+            assert f"\ndef {name}(" in (ROOT / file).read_text(), f"{file}::{name}"

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 Concepts = str | Concept | Iterable[str | Concept]
 """One concept or several: names as on the command line (``"cat"``, ``"style:noto"``), or `Concept` objects."""
+Edits = Edit | Sequence[Edit]
+"""One edit, or several in the order in which they act."""
 
 
 def load_model(
@@ -108,6 +110,7 @@ def unlearn(
     forget: Concepts,
     retain: Concepts = (),
     replace_with: Concepts = (),
+    after: Edits = (),
     dataset: str = "",
     data: Mapping[str, Any] = MappingProxyType({}),
     preset: str = "",
@@ -127,6 +130,8 @@ def unlearn(
         forget: What to forget; a text is one concept, commas included.
         retain: What to keep; empty leaves the choice to the dataset.
         replace_with: What replaces it: nothing, one for all, or one for each of ``forget``.
+        after: Edits that are in the model's weights already, in the order they were made. The new one is made of what
+            they leave, and belongs behind them: ``vu.evaluate(model, [first, second])``.
         dataset: Where concepts come from; empty for the model's own.
         data: The dataset's options, such as ``{"root": "path/to/its/files"}``.
         preset: The model's preset for this unlearner; empty for its ``"default"``, ``"none"`` for published values.
@@ -148,17 +153,17 @@ def unlearn(
     choices = {"dataset": dataset, "data": dict(data), "preset": preset, "seed": seed, "options": options}
     spec = run_spec({"unlearner": unlearner, **named, **choices}, origin="vu.unlearn")
     objects = [concept for concepts in wanted.values() for concept in concepts if isinstance(concept, Concept)]
-    plan = plan_unlearning(spec, plan_of(model), Registry.discover(), objects)
+    plan = plan_unlearning(spec, plan_of(model), Registry.discover(), objects, _sequence(after))
     with _surroundings(model, progress=progress, seed=seed) as ctx:
         return make_edit(plan, model, ctx)
 
 
-def apply(model: Model, edit: Edit | Sequence[Edit], out: PathLike) -> Path:
+def apply(model: Model, edit: Edits, out: PathLike) -> Path:
     """Write a copy of ``model``'s folder with ``edit`` in its weights and return it; the original is left alone.
 
     Args:
         model: From `load_model`, by a name, a folder or a hub id.
-        edit: One edit, or several that add up.
+        edit: One edit, or several in effect together.
         out: The new folder; must not exist.
 
     Raises:
@@ -176,13 +181,13 @@ def apply(model: Model, edit: Edit | Sequence[Edit], out: PathLike) -> Path:
         'text-to-image'
     """
     plan_of(model).check_capability("TensorSource")
-    write_merged(model, [edit] if isinstance(edit, Edit) else edit, Path(out))
+    write_merged(model, _sequence(edit), Path(out))
     return Path(out)
 
 
 def evaluate(
     model: Model,
-    edit: Edit | None = None,
+    edit: Edits | None = None,
     *,
     protocol: PathLike = "",
     forget: Concepts = (),
@@ -199,7 +204,7 @@ def evaluate(
 
     Args:
         model: From `load_model`.
-        edit: None to measure the model as it is.
+        edit: One edit, or several in effect together; none to measure the model as it is.
         protocol: Name, or path of a TOML file; empty for the model's own.
         forget: What is counted as forgotten; empty for what the edit says it was asked to forget.
         dataset: Where the protocol's concepts come from; empty for the model's own.
@@ -219,7 +224,7 @@ def evaluate(
         >>> result["ua", "forget"].after
         100.0
     """
-    edits = () if edit is None else (edit,)
+    edits = () if edit is None else _sequence(edit)
     chosen = plan_of(model)
     plan = plan_measuring(
         chosen,
@@ -321,6 +326,10 @@ def _one_of(found: Iterable[str], what: str, asked: str, known: Iterable[str]) -
 
 def _several(concepts: Concepts) -> tuple[str | Concept, ...]:
     return (concepts,) if isinstance(concepts, str | Concept) else tuple(concepts)
+
+
+def _sequence(edits: Edits) -> tuple[Edit, ...]:
+    return (edits,) if isinstance(edits, Edit) else tuple(edits)
 
 
 def _name(concept: str | Concept) -> str:

@@ -73,7 +73,7 @@ def without(data: Data, gone: tuple[Concept, ...]) -> Data:
         RequestError: One of them is to be forgotten again.
     """
     if again := [concept.name for concept in data.forget if concept in gone]:
-        raise RequestError(f"'{again[0]}' was forgotten by an earlier run already", hint="Leave it out of --forget.")
+        raise RequestError(f"'{again[0]}' was forgotten by an earlier edit already", hint="Leave it out of --forget.")
     return replace(data, retain=tuple(concept for concept in data.retain if concept not in gone), gone=gone)
 
 

@@ -141,7 +141,7 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         VuError: Anything in it is unknown, ill-typed, out of range or does not fit together.
     """
     model = plan_model(spec.model, registry)
-    unlearning = plan_unlearning(spec, model, registry)
+    unlearning = plan_unlearning(spec, model, registry, earlier=edits_of(spec.after) if spec.after else ())
     unlearner = unlearning.unlearner
     protocol = spec.protocol or model.spec.protocol
     if quick:
@@ -178,15 +178,20 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
 
 
 def plan_unlearning(
-    spec: RunSpec, model: ModelPlan, registry: Registry, concepts: Iterable[Concept] = ()
+    spec: RunSpec,
+    model: ModelPlan,
+    registry: Registry,
+    concepts: Iterable[Concept] = (),
+    earlier: tuple[Edit, ...] = (),
 ) -> UnlearnPlan:
     """Return how the edit that ``spec`` asks for will be made.
 
     Args:
-        spec: What is asked; its model, protocol and metrics are not looked at.
+        spec: What is asked; its model, protocol, metrics and earlier run are not looked at.
         model: The model that unlearns.
         registry: The installed components.
         concepts: What is meant where ``spec`` says ``kind:name``; other names are looked up in the dataset.
+        earlier: The edits that are in the model already, in the order they were made.
 
     Raises:
         VuError: Anything in it is unknown, ill-typed, out of range or does not fit together.
@@ -206,7 +211,6 @@ def plan_unlearning(
         replace_with=find_concepts(spec.replace_with, dataset, known),
     )
     data = dataset.split(request) if dataset else Data(forget=request.forget, retain=request.retain)
-    earlier = edits_of(spec.after) if spec.after else ()
     gone = forgotten_by(earlier)
     return UnlearnPlan(
         unlearner=unlearner,

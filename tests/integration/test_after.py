@@ -132,7 +132,7 @@ def test_half_of_a_chain_is_half_of_each(vu):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--forget", "cat", "--after", "cat"), "'cat' was forgotten by an earlier run already"),
+        (("--forget", "cat", "--after", "cat"), "'cat' was forgotten by an earlier edit already"),
         (("--forget", "dog", "--after", "nowhere"), "holds no edit"),
     ],
 )

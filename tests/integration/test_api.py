@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import vu_core as vu
+from vu_core.chains import edits_of
 from vu_core.errors import ConfigError, EditError, ModelError, RequestError, UnknownNameError, VuError
 from vu_core.types import Concept
 
@@ -233,6 +234,25 @@ def test_what_an_object_in_memory_cannot_do_is_said(painting):
         vu.load_model(painting, device="cpu")
     with pytest.raises(ModelError, match=r"a collections.Counter.* one of: vu_toy_work.Painting \(toy-loader\)"):
         vu.load_model(__import__("collections").Counter())
+
+
+def test_one_thing_after_another_is_what_the_command_makes(vu, model):
+    import vu_core
+
+    asked = (("cat", "fox"), ("fox", "bear"))
+    after = ()
+    for old, new in asked:
+        result = vu("run", "repaint", "--forget", old, "--replace-with", new, "--device", "cpu", "--out", old, *after)
+        assert result.exit_code == 0, result.output
+        after = ("--after", old)
+    cat = vu_core.unlearn("repaint", model, forget="cat", replace_with="fox")
+    fox = vu_core.unlearn("repaint", model, forget="fox", replace_with="bear", after=cat)
+    assert [edit.sha256() for edit in edits_of("fox")] == [cat.sha256(), fox.sha256()]
+    assert vu_core.evaluate(model, [cat, fox], protocol=QUICK).forget == ("cat", "fox")
+    with pytest.raises(EditError, match="made after 1 others"):
+        vu_core.evaluate(model, fox, protocol=QUICK)
+    with pytest.raises(RequestError, match="'cat' was forgotten by an earlier edit already"):
+        vu_core.unlearn("repaint", model, forget="cat", after=[cat, fox])
 
 
 def test_an_edited_model_is_not_taken_for_the_base_model(model):

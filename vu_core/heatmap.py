@@ -72,7 +72,7 @@ def _draw_cell(sheet: Picture, corner: tuple[int, int], cell: Cell | None) -> No
     pen.rectangle(box, fill=_colour(cell.change, share), outline=_INK if itself else _GRID, width=2 if itself else 1)
     ink = _PAPER if share > _DARK else _INK
     if abs(cell.change) >= _NOTED:
-        pen.text((x + _CELL // 2 - 1, y + _CELL // 2), f"{abs(cell.change):.0f}", fill=ink, font=font(11), anchor="mm")
+        pen.text((x + _CELL // 2 - 1, y + _CELL // 2), f"{cell.change:+.0f}", fill=ink, font=font(11), anchor="mm")
     if cell.neighbour:
         pen.ellipse((x + _CELL - 9, y + 3, x + _CELL - 6, y + 6), fill=ink)
 

@@ -189,7 +189,7 @@ def test_the_matrix_says_who_suffers_when_whom_is_forgotten(vu, monkeypatch):
 
     monkeypatch.setattr(toy.Repaint, "unlearn", harmful)
     result = vu(*BENCH, "--forget", "cat,dog")
-    assert "repaint hit hardest: fox after forget dog 100 to 0 %" in " ".join(result.stdout.split())
+    assert "repaint hit hardest: fox 100 to 0 % when dog is forgotten" in " ".join(result.stdout.split())
     found = bench_of()["interference"]["repaint"]
     assert (found["forget"], found["measured"]) == (["cat", "dog"], list(ANIMALS))
     assert found["change"] == [[-100, 0, 0, 0, 0], [0, -100, -100, 0, 0]]

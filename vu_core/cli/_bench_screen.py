@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from vu_core.bench import BENCH_FILE
 from vu_core.tables import names_line, number, short_name
-from vu_core.types import FORGET
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from vu_core.types import Interval, Result
 
 _SHOWN = 5
+# Percentage points from which an interval needs no decimals.
+_WIDE = 10.0
 _WIDEST = 1000
 
 
@@ -81,7 +82,8 @@ def _after(result: Result) -> str:
 def _interval(interval: Interval | None, unit: str = "%") -> str:
     if interval is None:
         return ""
-    low, high = ((f"{end:.0f}" if unit == "%" else number(end, unit)) for end in (interval.low, interval.high))
+    whole = unit == "%" and interval.high - interval.low >= _WIDE
+    low, high = ((f"{end:.0f}" if whole else number(end, unit)) for end in (interval.low, interval.high))
     return f"[{low}, {high}]"
 
 
@@ -90,7 +92,7 @@ def _damage(unlearner: str, found: Interference) -> str:
     if not hardest:
         return f"{unlearner} hit nothing that was to be kept"
     each = (
-        f"{cell.measured.name} after {FORGET} {cell.forget.name} {cell.before:.0f} to {cell.after:.0f} % "
+        f"{cell.measured.name} {cell.before:.0f} to {cell.after:.0f} % when {cell.forget.name} is forgotten "
         f"(change {_interval(cell.interval)}, n={cell.n}{', a neighbour' if cell.neighbour else ''})"
         for cell in hardest
     )

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from study import FORGET, RETAIN, Bench, Outcome, StudyRun, pool, share
+from study import FORGET, RETAIN, Bench, Outcome, StudyRun, carry_out, pool, share
 
 from vu_core.runspec import RunSpec
 
@@ -223,4 +223,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    carry_out(main)

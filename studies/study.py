@@ -7,13 +7,15 @@ stopped. A finished run is not drawn again; its pictures are judged anew, by the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vu_core.comparison import AFTER, BEFORE
+from vu_core.errors import VuError
 from vu_core.interfaces import Batch, Model, Scorer
 from vu_core.judging import judge
 from vu_core.measuring import IMAGES
@@ -30,8 +32,18 @@ from vu_core.statistics import Change, mean_measurement, paired_change
 from vu_core.types import FORGET, RETAIN, Interval, Measurement
 
 
-class StudyError(Exception):
+class StudyError(VuError):
     """A run's folder cannot be used; says which and why."""
+
+
+def carry_out(main: Callable[[], None]) -> None:
+    """Run a study's ``main``; a stop and an error are a sentence, not a traceback."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command continues")
+    except VuError as error:
+        sys.exit(f"error: {error}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,7 +262,19 @@ def _check_origin(folder: Path, record: Mapping[str, Any], plan: Plan, model: Mo
         ("protocol", record["protocol"], protocol),
     ):
         if there != here:
-            raise StudyError(f"'{folder}' was made with another {what}; remove it to draw again")
+            raise StudyError(f"'{folder}' was made with another {what}", hint="Remove it to draw again.")
 
 
-__all__ = ["FORGET", "RETAIN", "Bench", "Outcome", "Pooled", "StudyError", "StudyRun", "pool", "share", "variants"]
+__all__ = [
+    "FORGET",
+    "RETAIN",
+    "Bench",
+    "Outcome",
+    "Pooled",
+    "StudyError",
+    "StudyRun",
+    "carry_out",
+    "pool",
+    "share",
+    "variants",
+]

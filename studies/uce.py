@@ -16,7 +16,7 @@ from string import Template
 
 import numpy as np
 import torch
-from study import FORGET, RETAIN, Bench, Outcome, StudyRun, pool, share, variants
+from study import FORGET, RETAIN, Bench, Outcome, StudyRun, carry_out, pool, share, variants
 from vu_emoji.catalogue import load_catalogue
 from vu_emoji.judges import load_judge
 from vu_emoji.probes import compose_art, degrade
@@ -334,4 +334,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    carry_out(main)

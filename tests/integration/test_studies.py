@@ -75,7 +75,7 @@ def test_pictures_of_another_model_or_protocol_are_refused(study, toy, what):
     record = json.loads(file.read_text())
     record[what] = {**record[what], "fingerprint": "of another", "sha256": "of another"}
     file.write_text(json.dumps(record))
-    with pytest.raises(study.StudyError, match=f"was made with another {what}; remove it"):
+    with pytest.raises(study.StudyError, match=f"was made with another {what}. Remove it"):
         toy("cat")
 
 
@@ -151,3 +151,18 @@ def test_the_page_was_judged_by_the_judges_that_ship(uce):
     for name in JUDGES:
         version = sha256_of_file(judge_folder() / f"{name}.safetensors")
         assert f"| emoji-{name} | {version[:8]} |" in text, "run: nox -s study -- uce"
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (KeyboardInterrupt(), "stopped; the same command continues"),
+        (RunError("full", hint="Empty it."), "error: full. Empty it."),
+    ],
+)
+def test_a_stop_and_an_error_are_a_sentence(study, fault, said):
+    def main():
+        raise fault
+
+    with pytest.raises(SystemExit, match=f"^{said}$"):
+        study.carry_out(main)

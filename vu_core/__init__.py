@@ -31,7 +31,7 @@ from vu_core.specs import (
 )
 
 if TYPE_CHECKING:
-    from vu_core.api import Evaluation, apply, evaluate, load_model, unlearn
+    from vu_core.api import Evaluation, evaluate, export, load_model, unlearn
     from vu_core.context import RunContext
     from vu_core.editfiles import read_edit, write_edit
     from vu_core.edits import Edit
@@ -42,8 +42,8 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Evaluation": "vu_core.api",
-    "apply": "vu_core.api",
     "evaluate": "vu_core.api",
+    "export": "vu_core.api",
     "load_model": "vu_core.api",
     "unlearn": "vu_core.api",
     "RunContext": "vu_core.context",
@@ -97,8 +97,8 @@ __all__ = [
     "UnknownNameError",
     "UnlearnerSpec",
     "VuError",
-    "apply",
     "evaluate",
+    "export",
     "hookimpl",
     "load_model",
     "read_edit",

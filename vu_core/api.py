@@ -1,4 +1,4 @@
-"""The command line's engine from Python: ``load_model``, ``unlearn``, ``evaluate`` and ``apply``.
+"""The command line's engine from Python: ``load_model``, ``unlearn``, ``evaluate`` and ``export``.
 
 Example::
 
@@ -25,12 +25,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from vu_core import exporting
 from vu_core.concepts import qualified
 from vu_core.context import RunContext, silent
 from vu_core.edits import Edit
 from vu_core.errors import ConfigError, UnknownNameError, did_you_mean
 from vu_core.measuring import measure_model, plan_measuring
-from vu_core.merging import write_merged
 from vu_core.models import adopt, load, plan_model, plan_of
 from vu_core.numerics import torch_defaults
 from vu_core.planning import plan_unlearning, resolve_device
@@ -158,16 +158,19 @@ def unlearn(
         return make_edit(plan, model, ctx)
 
 
-def apply(model: Model, edit: Edits, out: PathLike) -> Path:
-    """Write a copy of ``model``'s folder with ``edit`` in its weights and return it; the original is left alone.
+def export(edit: Edits, out: PathLike, *, to: str, model: Model | None = None) -> Path:
+    """Write ``edit`` in a form that other tools read, and return where.
 
     Args:
-        model: From `load_model`, by a name, a folder or a hub id.
         edit: One edit, or several in effect together.
-        out: The new folder; must not exist.
+        out: The new file, or the new folder of ``"diffusers-pipeline"``; must not exist.
+        to: ``"diffusers-lora"``; ``"diffusers-pipeline"``, a copy of the model's folder with the edit in its weights;
+            ``"kohya"``; or ``"safetensors-dense"``, the changed parameters themselves.
+        model: The base model, from `load_model` by a name, a folder or a hub id; a LoRA needs none.
 
     Raises:
-        EditError: An edit was made for another base model.
+        ConfigError: The format is unknown, or needs the base model or another file name.
+        EditError: The format cannot hold such an edit, or it was made for another base model.
         ModelError: The model lies in no folder, or does not offer its stored tensors.
         RunError: ``out`` exists or cannot be written.
 
@@ -175,13 +178,14 @@ def apply(model: Model, edit: Edits, out: PathLike) -> Path:
         >>> import tempfile
         >>> import vu_core as vu
         >>> model = vu.load_model("emoji")
-        >>> edit = vu.unlearn("uce", model, forget="cat")
-        >>> folder = vu.apply(model, edit.scaled(0.5), Path(tempfile.mkdtemp()) / "emoji-half-without-cat")
-        >>> vu.load_model(folder).family
+        >>> edit = vu.unlearn("uce", model, forget="cat").scaled(0.5)
+        >>> folder = Path(tempfile.mkdtemp()) / "emoji-half-without-cat"
+        >>> vu.load_model(vu.export(edit, folder, to="diffusers-pipeline", model=model)).family
         'text-to-image'
     """
-    plan_of(model).check_capability("TensorSource")
-    write_merged(model, _sequence(edit), Path(out))
+    if model is not None:
+        plan_of(model).check_capability("TensorSource")
+    exporting.export(_sequence(edit), Path(out), to, model)
     return Path(out)
 
 

@@ -43,12 +43,16 @@ def write_merged(model: Any, edits: Sequence[Edit], out: Path) -> int:
             copy = Path(parent) / out.name
             shutil.copytree(model.folder, copy)
             changed = _rewrite(copy, active)
-            facts = [{"sha256": e.sha256(), "scale": e.scale, "unlearner": e.unlearner, **e.info} for e in edits]
-            write_text(copy / MERGED_FILE, json.dumps(facts, indent=2) + "\n")
+            write_text(copy / MERGED_FILE, json.dumps(facts_of(edits), indent=2) + "\n")
             copy.rename(out)
     except OSError as error:
         raise disk_error(out, error) from error
     return changed
+
+
+def facts_of(edits: Sequence[Edit]) -> list[dict[str, Any]]:
+    """Return what a file says of the ``edits`` in it, as JSON values."""
+    return [{"sha256": e.sha256(), "scale": e.scale, "unlearner": e.unlearner, **e.info} for e in edits]
 
 
 def _rewrite(folder: Path, edits: Sequence[Edit]) -> int:

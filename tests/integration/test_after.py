@@ -15,6 +15,7 @@ from vu_core.edits import applied
 from vu_core.errors import EditError
 
 RUN = ("run", "repaint", "--device", "cpu", "-o", "strength=1")
+MODEL = ("--to", "diffusers-pipeline")
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +73,8 @@ def test_what_it_gives_is_bit_for_bit_what_the_merged_models_give(vu):
         form = ("-o", "dense=true") if animal == "fox" else ()
         asked = ("--forget", animal, "--replace-with", other, "--dataset", "toy", "--protocol", "toy-quick@1")
         vu(*RUN, *asked, *form, "--model", source, "--out", f"of-{source}")
-        assert vu("apply", f"of-{source}", "--model", source, "--out", out).exit_code == 0
-    assert vu("apply", "bear", "--out", "at-once").exit_code == 0
+        assert vu("export", f"of-{source}", *MODEL, "--model", source, "--out", out).exit_code == 0
+    assert vu("export", "bear", *MODEL, "--out", "at-once").exit_code == 0
     name = "paint/model.safetensors"
     assert Path("m3", name).read_bytes() == Path("at-once", name).read_bytes()
 

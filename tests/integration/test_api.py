@@ -15,6 +15,7 @@ from vu_core.errors import ConfigError, EditError, ModelError, RequestError, Unk
 from vu_core.types import Concept
 
 QUICK = "toy-quick@1"
+PIPELINE = "diffusers-pipeline"
 
 
 @pytest.fixture(autouse=True)
@@ -194,14 +195,14 @@ def test_pictures_are_kept_where_asked_and_nowhere_else(model, tmp_path, monkeyp
     }
 
 
-def test_apply_writes_what_the_command_writes(vu, model):
+def test_export_writes_what_the_command_writes(vu, model):
     import vu_core
 
     run(vu)
-    told = vu("apply", "runs/repaint-cat", "--out", "by-command", "--edit-scale", "0.5")
-    assert told.exit_code == 0 and told.stdout.startswith("1 tensors changed")
+    told = vu("export", "runs/repaint-cat", "--to", PIPELINE, "--out", "by-command", "--edit-scale", "0.5")
+    assert told.exit_code == 0 and "1 parameters changed" in told.stdout
     edit = vu_core.unlearn("repaint", model, forget="cat")
-    assert vu_core.apply(model, edit.scaled(0.5), "by-python") == Path("by-python")
+    assert vu_core.export(edit.scaled(0.5), "by-python", to=PIPELINE, model=model) == Path("by-python")
     name = "paint/model.safetensors"
     assert Path("by-command", name).read_bytes() == Path("by-python", name).read_bytes()
     assert vu_core.load_model(Path("by-python")).fingerprint() != model.fingerprint()
@@ -229,7 +230,7 @@ def test_what_an_object_in_memory_cannot_do_is_said(painting):
     with pytest.raises(ConfigError, match="model 'Painting' names no protocol"):
         vu.evaluate(held, edit)
     with pytest.raises(ModelError, match="'Painting' lies in no folder"):
-        vu.apply(held, edit, "merged")
+        vu.export(edit, "merged", to=PIPELINE, model=held)
     with pytest.raises(ConfigError, match="a model in memory stays where and as it is"):
         vu.load_model(painting, device="cpu")
     with pytest.raises(ModelError, match=r"a collections.Counter.* one of: vu_toy_work.Painting \(toy-loader\)"):

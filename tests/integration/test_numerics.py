@@ -120,7 +120,7 @@ def session(folder):
         model = vu.load_model("emoji", device="cpu")
         edit = vu.unlearn("uce", model, forget="cat", progress=False)
         found = vu.evaluate(model, edit, protocol=folder / "protocol.toml", out=folder / "pictures", progress=False)
-    merged = vu.apply(model, edit.scaled(0.5), folder / "merged")
+    merged = vu.export(edit.scaled(0.5), folder / "merged", to="diffusers-pipeline", model=model)
     with edit.applied(model):
         swapped = model.component("unet").get_parameter(model.sites()[0].parameter)
     assert not swapped.is_inference()

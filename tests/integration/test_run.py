@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vu_core.editfiles import read_edit
 from vu_core.runspec import read_run_file
 
 TOY = Path(__file__).parents[1] / "data" / "plugins" / "toy" / "vu_toy_world"
@@ -270,7 +269,7 @@ def test_an_edit_for_another_base_model_is_refused(vu, tmp_path):
     save_file({"table.weight": load_file(weights)["table.weight"] + 1}, weights)
     result = vu("sample", "a cat", "--model", "other", "--edit", "run")
     assert result.exit_code == 2 and "another base model" in result.stderr
-    result = vu("apply", "run", "--model", "other", "--out", "merged")
+    result = vu("export", "run", "--to", "diffusers-pipeline", "--model", "other", "--out", "merged")
     assert result.exit_code == 2 and not Path("merged").exists()
 
 
@@ -284,17 +283,6 @@ def test_sample_with_scale_zero_is_the_base_model(vu):
     assert Path("base/00-0.png").read_bytes() != Path("one/00-0.png").read_bytes()
     assert Path("base/01-0.png").read_bytes() == Path("one/01-0.png").read_bytes()
     assert Path("base/grid.png").is_file()
-
-
-def test_apply_writes_a_model_that_draws_what_the_edit_draws(vu):
-    vu(*BASE, "--out", "run")
-    result = vu("apply", "run", "--out", "merged")
-    assert result.exit_code == 0 and "1 tensors changed" in result.stdout, result.output
-    vu("sample", "a cat", "--edit", "run", "--out", "edited")
-    vu("sample", "a cat", "--model", "merged", "--out", "from-merged")
-    assert Path("edited/00-0.png").read_bytes() == Path("from-merged/00-0.png").read_bytes()
-    assert json.loads(Path("merged/vu_edits.json").read_text())[0]["sha256"] == read_edit(Path("run")).sha256()
-    assert vu("apply", "run", "--out", "merged").exit_code == 2
 
 
 def test_cache_tells_its_place_and_size_and_empties_itself(vu, tmp_path):

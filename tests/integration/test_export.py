@@ -241,4 +241,4 @@ def test_a_chain_of_edits_is_exported_whole(vu) -> None:
 @pytest.mark.usefixtures("toy")
 def test_a_model_without_edits_is_nothing_to_export(vu) -> None:
     result = vu("export", "toy", "--to", "diffusers-pipeline")
-    assert result.exit_code == 2 and "no edit to export" in result.stderr
+    assert result.exit_code == 2 and "there is no edit at" in result.stderr

@@ -188,8 +188,8 @@ def page(found: Mapping[str, Sequence[Outcome]], assets: Path) -> str:
         "asked for. IRA, CRA and the CLIP score (100 cos) of what is kept are before -> after with the paired change. "
         "All intervals are 95 % and resample whole prompts, those of all seeds of a request together. UCE draws no "
         f"random number and runs once a request. Protocol `{PROTOCOL}`; the model's default presets, and for styles "
-        "also the one made for them, with 64 in place of 16 pictures of each. Presets were chosen on cat, dog, car, "
-        "bus and the style noto, which appear in no request here.", "",
+        "also the one made for them, with 64 pictures of each in place of 16 and 400 steps in place of 200. Presets "
+        "were chosen on cat, dog, car, bus and the style noto, which appear in no request here.", "",
         facts(found), "", goal(found), "",
         "## One object for another", "", *quality_table(found, OBJECTS),
         "![tiger becomes bear](../assets/results/fade/tiger-to-bear.png)", "",

@@ -34,8 +34,8 @@ FADE_PRESET = {
     # Nothing in the art is mirrored.
     "flip": False,
 }
-# Of a style, 16 pictures show half of the objects at most. Chosen on noto.
-FADE_STYLE_PRESET = {**FADE_PRESET, "pictures_each": 64}
+# Of a style, 16 pictures show half of the objects at most. Chosen by forgetting noto for twemoji.
+FADE_STYLE_PRESET = {**FADE_PRESET, "pictures_each": 64, "steps": 400}
 FADE_PRESETS = {"default": FADE_PRESET, "styles": FADE_STYLE_PRESET}
 
 

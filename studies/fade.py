@@ -164,11 +164,15 @@ def facts(found: Mapping[str, Sequence[Outcome]]) -> str:
     names = ("vu-core", "vu-fade", "vu-train", "vu-uce", "vu-emoji", "torch", "diffusers", "transformers")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     judges = ", ".join(f"{role} {scorer['version'][:8]}" for role, scorer in record["scorers"].items())
-    seeds = sorted({outcome.record["seed"] for outcome in found[FADE]})
+    seeds = "; ".join(
+        f"{name}: seeds {', '.join(map(str, sorted({outcome.record['seed'] for outcome in found[name]})))}"
+        for name in (FADE, FADE_STYLES)
+        if found[name]
+    )
     config = record["unlearner"]["config"]
     options = ", ".join(f"{key} {config[key]}" for key in ("rank", "learning_rate", "steps", "forget_weight"))
     return (
-        f"FADE: seeds {', '.join(map(str, seeds))}; preset `{record['unlearner']['preset']}` ({options}). {versions}; "
+        f"{seeds}. Preset `{record['unlearner']['preset']}`: {options}. {versions}; "
         f"judges {judges}; {record['environment']['threads']} thread of a shared CPU of "
         f"{record['environment']['cpu_count']} cores."
     )

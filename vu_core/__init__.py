@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vu_core.context import RunContext
     from vu_core.editfiles import read_edit, write_edit
     from vu_core.edits import Edit
-    from vu_core.interfaces import Batch, Classes, Data, Encoding
+    from vu_core.interfaces import Answers, Batch, Classes, Data, Encoding
     from vu_core.types import Concept, Interval, Measurement, Request, Result, Sample, SamplerSettings, Site
 
 __version__ = "0.1.0"
@@ -50,6 +50,7 @@ _LAZY = {
     "Edit": "vu_core.edits",
     "read_edit": "vu_core.editfiles",
     "write_edit": "vu_core.editfiles",
+    "Answers": "vu_core.interfaces",
     "Batch": "vu_core.interfaces",
     "Classes": "vu_core.interfaces",
     "Data": "vu_core.interfaces",
@@ -66,6 +67,7 @@ _LAZY = {
 
 __all__ = [
     "API_VERSION",
+    "Answers",
     "Batch",
     "Classes",
     "ComputeError",

@@ -1,14 +1,16 @@
 """What the objects behind specs must offer, as typing Protocols; nobody inherits from them.
 
 A model offers some of the capabilities `TensorSource`, `HasSites`, `Encodes`, `Denoises`,
-`Diffuses`, `Samples`, `Classifies`. An unlearner's spec names those it needs.
+`Diffuses`, `Samples`, `Classifies`, `Retrains`. An unlearner's spec names those it needs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from vu_core.errors import ComputeError
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from vu_core.types import Concept, Measurement, Request, Sample, SamplerSettings, Site
 
 OTHER = "other"
+MODEL = "model"
 
 Split = Literal["train", "validation", "test", "membership"]
 
@@ -163,16 +166,80 @@ class Samples(Protocol):
         """Return, as JSON values, all that decides a picture besides prompt, seed and edits."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a classifier says about some images.
+
+    Attributes:
+        kind: Of the concepts that it tells apart: ``"class"``, ``"object"``, ...
+        names: These concepts' names, in the order of the logits.
+        logits: float32 (N, C).
+        features: float32 (N, d): what its last layer reads.
+    """
+
+    kind: str
+    names: Sequence[str]
+    logits: torch.Tensor
+    features: torch.Tensor
+
+    def at(self, chosen: Any) -> Answers:
+        """Return the answers to some of the images: a slice, or their positions int64 (n,)."""
+        return replace(self, logits=self.logits[chosen], features=self.features[chosen])
+
+    def labels(self, samples: Sequence[Sample]) -> torch.Tensor:
+        """Return what the pictures of ``samples`` show, as positions in ``names``: int64 (N,).
+
+        Raises:
+            ComputeError: A sample shows no class that the model knows.
+        """
+        import torch
+
+        places = {name: place for place, name in enumerate(self.names)}
+        shown = [sample.attributes.get(self.kind, "") for sample in samples]
+        unknown = next((name for name in shown if name not in places), None)
+        if unknown is not None:
+            raise ComputeError(f"'{unknown}' is no {self.kind} that the model knows")
+        return torch.tensor([places[name] for name in shown], dtype=torch.int64)
+
+
 @runtime_checkable
 class Classifies(Protocol):
-    """Turns images into class scores."""
+    """Tells classes of images apart."""
 
-    def classify(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits float32 (N, C) for ``images`` float32 (N, 3, H, W), RGB in [0, 1]."""
+    @property
+    def kind(self) -> str:
+        """Of the concepts that are its classes: ``"class"``, ``"object"``, ..."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The names of these concepts, in the order of the logits."""
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Height and width, in pixels, of the images it reads."""
+
+    def classify(self, images: torch.Tensor) -> Answers:
+        """Return answers, on the CPU, to ``images`` float32 (N, 3, H, W), RGB in [0, 1].
+
+        The component ``"classifier"``, in eval mode, returns the same logits for the same images: what
+        normalises pixels is part of it.
+        """
+
+
+@runtime_checkable
+class Retrains(Protocol):
+    """Knows how it was trained, and can begin again."""
+
+    def recipe(self) -> Mapping[str, Any]:
+        """Return the settings that it was trained with, by name, as JSON values."""
+
+    def fresh(self, seed: int) -> torch.nn.Module:
+        """Return a component ``"classifier"`` as it was before training, its random weights decided by ``seed``."""
 
 
 CAPABILITIES: dict[str, type] = {
-    cls.__name__: cls for cls in (TensorSource, HasSites, Encodes, Denoises, Diffuses, Samples, Classifies)
+    cls.__name__: cls
+    for cls in (TensorSource, HasSites, Encodes, Denoises, Diffuses, Samples, Classifies, Retrains)
 }
 
 
@@ -329,17 +396,21 @@ class Batch:
 
     Attributes:
         samples: What was asked for.
-        images: uint8 (N, 3, H, W) RGB.
-        scores: By role, what the scorer of that role returned for these images.
+        images: uint8 (N, 3, H, W) RGB; without pixels, H = W = 0, where a classifier's answers are measured.
+        scores: By role, what the scorer of that role returned for these images. Where a classifier is measured, the
+            role `MODEL` is its own: its `Answers`.
         reference: What to compare with, for a metric whose spec says ``compares``. ``"before"``: the same samples
             in the same order, drawn before unlearning, of pictures of the same size. ``"pictures"``: any number of
             real pictures, which have nothing to do with this batch's samples, of which there may be none. Else None.
+        retrained: The answers of models that never learned what is forgotten, to the same images, for a metric
+            whose spec says ``compares="retrained"``: one `Answers` a model, at least one. Else none.
     """
 
     samples: Sequence[Sample]
     images: torch.Tensor
     scores: Mapping[str, Any]
     reference: Batch | None = None
+    retrained: Sequence[Answers] = ()
 
 
 class Metric(Protocol):

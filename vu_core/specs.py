@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 API_VERSION = 1
 
 EACH_KIND = "{kind}"
+COMPARES = ("", "before", "pictures", "retrained")
 
 _NAME = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*(@[0-9]+)?")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -83,7 +84,8 @@ class MetricSpec(Spec):
     """A number computed from pictures, prompts and scorers' outputs.
 
     Attributes:
-        direction: Which way is better: ``"up"``, ``"down"`` or ``"none"``.
+        direction: Which way is better: ``"up"``, ``"down"``, ``"none"``, or ``"reference"``: toward what models have
+            that never learned what is forgotten.
         forget_direction: Which way is better on forgotten concepts, where that differs.
         unit: ``"%"``, ``"100 cos"``, ``"s"``, ...
         ideal: The best possible value, or None when it depends on a reference.
@@ -91,11 +93,14 @@ class MetricSpec(Spec):
         min_samples: Fewer samples are refused.
         scorers: Roles of the scorers it needs; the protocol says which scorer plays which role.
             The role `EACH_KIND` stands for one classifier a kind of concept that the protocol
-            shows, in the role named after the kind: ``"object"`` and ``"style"``.
+            shows, in the role named after the kind: ``"object"`` and ``"style"``. The role ``"model"`` is that of
+            the classifier which is measured itself: its answers to a dataset's pictures.
         compares: What it compares pictures with. ``""``: nothing; it is computed before and after unlearning.
             ``"before"``: each picture after unlearning with the one before, of the same prompt and noise; there is
             one number for both. ``"pictures"``: all pictures with real ones of the protocol's dataset, which must
-            offer `HasPictures`; it is computed before and after.
+            offer `HasPictures`; it is computed before and after. ``"retrained"``: a classifier's answers with those
+            of models that never learned what is forgotten; it is computed before and after, and of each of these
+            models beside the others.
         label: How results are named when the number depends on a scorer and a scale: the role in
             braces stands for its scorer's name, ``"clip_score[{clip}]"``. The name when empty.
         config: ``"module:Class"`` of its options, when it has any.
@@ -110,15 +115,15 @@ class MetricSpec(Spec):
     range: tuple[float | None, float | None] = (None, None)
     min_samples: int = 1
     scorers: tuple[str, ...] = ()
-    compares: Literal["", "before", "pictures"] = ""
+    compares: Literal["", "before", "pictures", "retrained"] = ""
     label: str = ""
     config: str = ""
 
     def problems(self) -> list[str]:
         """Return what is wrong with this spec, one sentence each; empty when it is valid."""
         found = super().problems()
-        if self.compares not in ("", "before", "pictures"):
-            found.append(f"compares {self.compares!r} is neither '', 'before' nor 'pictures'")
+        if self.compares not in COMPARES:
+            found.append(f"compares {self.compares!r} is none of {', '.join(map(repr, COMPARES))}")
         return found
 
     def roles(self, kinds: Iterable[str]) -> tuple[str, ...]:
@@ -166,12 +171,17 @@ class ModelSpec(Spec):
             ``"diffusers.pipelines.pipeline_utils.DiffusionPipeline"``.
         adopter: ``"module:attribute"`` of the function that does.
         folder: ``"package:path"`` of a folder that travels inside the plugin.
-        embedded: Whether it is the model used when the user names none.
+        embedded: Whether it is the model of its family that is used when the user names none.
         dataset: Name of the dataset its concepts come from.
         protocol: Name of the protocol used when the user names none.
         quick_protocol: Name of the protocol that ``--quick`` uses.
         presets: Options tuned for this model: ``{unlearner: {preset: {option: value}}}``. A preset
             called ``"default"`` is used, printed and recorded when the user names none.
+        retrained: ``"package:path"`` of a folder of edits that the unlearner ``retrain`` made of this model: what
+            runs that forget the same are held against.
+        trainer: ``"module:attribute"`` of a loader's function ``train(dataset, config, ctx)``, which trains a model
+            on a dataset's pictures and writes a folder that the loader reads.
+        config: ``"module:Class"`` of the trainer's options.
     """
 
     kind: ClassVar[str] = "model"
@@ -187,6 +197,9 @@ class ModelSpec(Spec):
     protocol: str = ""
     quick_protocol: str = ""
     presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    retrained: str = ""
+    trainer: str = ""
+    config: str = ""
 
     def needs_target(self) -> bool:
         """Return whether this is a loader rather than a named model."""
@@ -201,6 +214,10 @@ class ModelSpec(Spec):
             found.append(f"folder {self.folder!r} is not 'package:path'")
         if self.target and not self.marker:
             found.append("a loader needs a marker, the file that identifies its folders")
+        if self.retrained and not _RESOURCE.fullmatch(self.retrained):
+            found.append(f"retrained {self.retrained!r} is not 'package:path'")
+        if self.trainer and not (self.target and self.config and _TARGET.fullmatch(self.trainer)):
+            found.append(f"trainer {self.trainer!r} is not the 'module:attribute' of a loader that also names a config")
         if bool(self.adopts) != bool(self.adopter):
             found.append("adopts and adopter come together: which objects, and what makes a model of one")
         if self.adopter and not (isinstance(self.adopter, str) and _TARGET.fullmatch(self.adopter)):

@@ -12,7 +12,7 @@ from vu_core.errors import RequestError
 FORGET, RETAIN, NEIGHBOURS, ALL = "forget", "retain", "neighbours", "all"
 POOLED = (FORGET, RETAIN, NEIGHBOURS, ALL)
 
-Direction = Literal["up", "down", "none"]
+Direction = Literal["up", "down", "reference", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +138,15 @@ class SamplerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One picture that a protocol asks for.
+    """One picture that a protocol asks for: drawn from a prompt, or a dataset's own.
 
     Attributes:
         id: Stable name, unique within the protocol, usable as a file name.
-        prompt: Text given to the model.
-        seed: Seed of its initial noise.
-        attributes: What the prompt asks to see, by kind: ``{"object": "cat", "style": "noto"}``.
+        prompt: Text given to the model; of a dataset's picture, its caption.
+        seed: Seed of its initial noise; 0 where nothing is drawn.
+        attributes: What the prompt asks to see, or the picture shows, by kind: ``{"object": "cat", "style": "noto"}``.
         cluster: Samples of one prompt share it; intervals resample whole clusters.
+        split: The split of the dataset that the picture is in; empty where it is drawn.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Sample:
     seed: int
     attributes: Mapping[str, str] = field(default_factory=dict)
     cluster: str = ""
+    split: str = ""
 
     def shows(self, concept: Concept) -> bool:
         """Return whether this sample's prompt asks for ``concept``."""
@@ -232,9 +234,16 @@ class Result:
         n: Samples that ``after`` is computed from, or ``before`` when that is measured alone.
         n_excluded: Samples left out of ``before`` or ``after``, whichever lacks more.
         unit: ``"%"``, ``"100 cos"``, ...
-        direction: Which way is better for this group: ``"up"``, ``"down"`` or ``"none"``.
+        direction: Which way is better for this group: ``"up"``, ``"down"``, ``"none"``, or ``"reference"``: toward
+            what retrained models have.
         ideal: The best possible value, or None when there is no absolute one.
         success: The value of a success when ``before`` and ``after`` are shares of successes; None for others.
+        reference: Mean over models that never learned what is forgotten; None without any.
+        reference_interval: 95 % interval of ``reference``, over those models.
+        reference_n: How many they are.
+        reference_noise: How far one of them lies from the mean of the others, on average, in the metric's unit; None
+            for fewer than two.
+        gap: ``after`` minus ``reference``.
         note: What a reader must know beside the number.
     """
 
@@ -254,6 +263,11 @@ class Result:
     direction: Direction = "none"
     ideal: float | None = None
     success: float | None = None
+    reference: float | None = None
+    reference_interval: Interval | None = None
+    reference_n: int = 0
+    reference_noise: float | None = None
+    gap: float | None = None
     note: str = ""
 
 

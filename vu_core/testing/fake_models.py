@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.functional import layer_norm
 
 from vu_core.errors import ModelError
-from vu_core.interfaces import Encoding
+from vu_core.interfaces import Answers, Encoding
 from vu_core.testing.fake_data import OBJECTS
 from vu_core.types import SamplerSettings, Site
 
@@ -208,7 +208,7 @@ class FakeBackbone(nn.Module):
 
 
 class FakeClassifier:
-    """A fake with the capabilities `TensorSource` and `Classifies`: one convolution, one linear layer.
+    """A fake with the capabilities `TensorSource`, `Classifies` and `Retrains`: one convolution, one linear layer.
 
     Args:
         seed: Decides the weights.
@@ -219,23 +219,20 @@ class FakeClassifier:
 
     Example:
         >>> model = FakeClassifier()
-        >>> model.classify(torch.rand(2, 3, 8, 8)).shape
+        >>> model.classify(torch.rand(2, 3, 8, 8)).logits.shape
         torch.Size([2, 6])
     """
 
     family = "classifier"
     device = "cpu"
     dtype = "float32"
+    kind = "object"
     classes = OBJECTS
+    picture_size = (8, 8)
 
     def __init__(self, *, seed: int = 0) -> None:
         self.name = f"fake-classifier-{seed}"
-        layers = (nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
-        self._network = nn.Sequential(*layers, nn.Linear(32, len(self.classes))).eval()
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for parameter in self._network.parameters():
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
+        self._network = self.fresh(seed)
         self.stored: dict[str, dict[str, torch.Tensor]] = {
             "classifier": {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
         }
@@ -258,10 +255,25 @@ class FakeClassifier:
         """Return one stored tensor."""
         return _stored(self, component, name)
 
-    def classify(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits float32 (N, 6) for ``images`` float32 (N, 3, H, W) in [0, 1]."""
-        logits: torch.Tensor = self._network(images)
-        return logits
+    def classify(self, images: torch.Tensor) -> Answers:
+        """Return answers to ``images`` float32 (N, 3, 8, 8) in [0, 1]: logits (N, 6), features (N, 32)."""
+        with torch.no_grad():
+            features = self._network[:-1](images)
+            return Answers(kind=self.kind, names=self.classes, logits=self._network[-1](features), features=features)
+
+    def recipe(self) -> dict[str, Any]:
+        """Return how it would be trained."""
+        return {"epochs": 2, "learning_rate": 0.1, "batch_size": 6}
+
+    def fresh(self, seed: int) -> nn.Sequential:
+        """Return the network with random weights that ``seed`` decides, in eval mode."""
+        layers = (nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        network = nn.Sequential(*layers, nn.Linear(32, len(self.classes))).eval()
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
+        return network
 
 
 def _stored(model: FakeTextToImage | FakeClassifier, component: str, name: str) -> torch.Tensor:

@@ -238,8 +238,7 @@ class Retrains(Protocol):
 
 
 CAPABILITIES: dict[str, type] = {
-    cls.__name__: cls
-    for cls in (TensorSource, HasSites, Encodes, Denoises, Diffuses, Samples, Classifies, Retrains)
+    cls.__name__: cls for cls in (TensorSource, HasSites, Encodes, Denoises, Diffuses, Samples, Classifies, Retrains)
 }
 
 

@@ -20,7 +20,10 @@ class FileOptions:
 
     root: str = field(
         default="",
-        metadata={"help": "Folder or file, or id of a data set on the hub; default: its folder in VU_DATA_DIR."},
+        metadata={
+            "help": "Folder or file, or id of a data set on the hub; default: its folder in VU_DATA_DIR.",
+            "place": True,
+        },
     )
     split: Literal["source", "random", "temporal"] = field(
         default="source",

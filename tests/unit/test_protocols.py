@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vu_core.errors import ConfigError
 from vu_core.cli._protocol import protocol_rows
+from vu_core.errors import ConfigError
 from vu_core.protocols import parse_protocol, read_protocol, samples_of
 from vu_core.published import deviations
 from vu_core.types import Concept

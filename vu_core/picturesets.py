@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vu_core.errors import ConfigError, DataError
 from vu_core.interfaces import Data, Picture, Split
 from vu_core.splits import TEST, TRAIN, VALIDATION, SplitOptions, assign, draw
 from vu_core.types import Concept, Request
+
+if TYPE_CHECKING:
+    import torch
 
 SAMPLES, RANDOM, LISTED, ANY = "samples", "random", "listed", ""
 
@@ -142,6 +145,39 @@ class PictureSet:
                 hint="Leave them out of the list, or leave all in 'train': --data validation=0 --data membership=0.",
             )
         return frozenset(ids)
+
+
+def array_pictures(
+    images: Any, attributes: Sequence[Mapping[str, str]], *, captions: Sequence[str], prefix: str, split: str = ""
+) -> list[Found]:
+    """Return a picture for each image of an array; ids are ``"<prefix>-00000"`` and so on.
+
+    Args:
+        images: uint8 (N, H, W), grey, or (N, 3, H, W) RGB, as numpy or torch has it.
+        attributes: What each shows, by kind.
+        captions: Of each.
+        prefix: Begins the ids.
+        split: The split that the source puts all of them in.
+    """
+    return [
+        Found(
+            picture=Picture(
+                id=f"{prefix}-{number:05d}",
+                caption=caption,
+                attributes=shown,
+                load=partial(_pixels, images, number),
+            ),
+            split=split,
+        )
+        for number, (shown, caption) in enumerate(zip(attributes, captions, strict=True))
+    ]
+
+
+def _pixels(images: Any, number: int) -> torch.Tensor:
+    import torch
+
+    pixels = torch.as_tensor(images[number])
+    return pixels.expand(3, -1, -1).contiguous() if pixels.ndim == 2 else pixels.contiguous()
 
 
 def unique(concepts: Sequence[Concept]) -> list[Concept]:

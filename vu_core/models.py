@@ -195,7 +195,7 @@ def _embedded(registry: Registry, families: Sequence[str]) -> Entry[ModelSpec]:
 
 def _loader_for(folder: Path, registry: Registry) -> Entry[ModelSpec]:
     loaders = _loaders(registry)
-    fitting = [entry for entry in loaders if (folder / entry.spec.marker).is_file()]
+    fitting = [entry for entry in loaders if _is_marked(folder, entry.spec)]
     if fitting:
         return fitting[0]
     markers = ", ".join(f"{entry.spec.marker} ({entry.spec.name})" for entry in loaders)
@@ -205,10 +205,20 @@ def _loader_for(folder: Path, registry: Registry) -> Entry[ModelSpec]:
     )
 
 
+def _is_marked(folder: Path, spec: ModelSpec) -> bool:
+    """Return whether ``folder`` has the marker of a loader, and in it the text that tells it from others' files."""
+    marker = folder / spec.marker
+    if not marker.is_file() or not spec.marker_text:
+        return marker.is_file()
+    return spec.marker_text in marker.read_text(encoding="utf-8", errors="replace")
+
+
 def _only_loader(registry: Registry) -> Entry[ModelSpec]:
-    loaders = _loaders(registry)
+    loaders = [entry for entry in _loaders(registry) if entry.spec.hub]
     if len(loaders) == 1:
         return loaders[0]
+    if not loaders:
+        raise ModelError("no installed plugin loads models by a hub id", hint="Download it and give its folder.")
     names = ", ".join(entry.spec.name for entry in loaders)
     raise ModelError(f"several plugins could load this hub id: {names}", hint="Download it and give its folder.")
 

@@ -167,6 +167,8 @@ class ModelSpec(Spec):
         capabilities: Names of the capabilities in `vu_core.interfaces` that it offers.
         family: ``"text-to-image"`` or ``"classifier"``.
         marker: File that identifies a folder of this format: ``"model_index.json"``.
+        marker_text: What the marker holds, where folders of other formats have a file of that name, too.
+        hub: Whether it also loads models by their id on a hub.
         adopts: Classes of objects that it makes a model of, subclasses included, under their full names:
             ``"diffusers.pipelines.pipeline_utils.DiffusionPipeline"``.
         adopter: ``"module:attribute"`` of the function that does.
@@ -189,6 +191,8 @@ class ModelSpec(Spec):
     capabilities: tuple[str, ...] = ()
     family: str = "text-to-image"
     marker: str = ""
+    marker_text: str = ""
+    hub: bool = False
     adopts: tuple[str, ...] = ()
     adopter: str = ""
     folder: str = ""

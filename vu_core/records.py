@@ -63,6 +63,7 @@ class Record:
             none was.
         applied: What was in effect when the model was measured after, in the order it was made: ``sha256``,
             ``kind``, ``scale``, ``unlearner`` and ``forget`` of each edit.
+        retrained: The retrained models that it was held against, in the same form.
         protocol: Name, version and sha256 of the protocol; None when nothing was measured.
         scorers: By role: name and version.
         seed: The run's seed.
@@ -82,6 +83,7 @@ class Record:
     model: dict[str, Any] = field(default_factory=dict)
     edit: Mapping[str, Any] | None = None
     applied: list[Mapping[str, Any]] = field(default_factory=list)
+    retrained: list[Mapping[str, Any]] = field(default_factory=list)
     protocol: Mapping[str, Any] | None = None
     scorers: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -154,10 +156,8 @@ def read_record(folder: Path) -> Record:
 
 
 def _result(values: Mapping[str, Any]) -> Result:
-    intervals = {
-        key: Interval(**values[key]) if values[key] else None
-        for key in ("interval", "before_interval", "after_interval")
-    }
+    named = ("interval", "before_interval", "after_interval", "reference_interval")
+    intervals = {key: Interval(**values[key]) for key in named if values.get(key)}
     return Result(**{**values, **intervals})
 
 

@@ -68,6 +68,8 @@ def _table(record: BenchRecord, kind: str, group: str) -> Table:
         table.add_column(short_name(metric), justify="right", no_wrap=True)
     table.add_column("n", justify="right")
     table.add_row("base model", *(Text(number(base[metric].before, base[metric].unit)) for metric in metrics), "")
+    if any(result.reference is not None for result in base.values()):
+        table.add_row("retrained", *(Text(number(base[metric].reference, base[metric].unit)) for metric in metrics), "")
     for name in record.plan.unlearners:
         mine = [found.get((name, metric)) for metric in metrics]
         cells = [Text(_after(row.result) if row else "–") for row in mine]

@@ -133,7 +133,7 @@ class Classifier:
         layer = last_layer(network, len(self.classes))
         dtype = getattr(torch, self.dtype)
         with torch.no_grad(), evaluating([network]), features_of(layer) as features:
-            logits = [network(part.to(self.device, dtype)) for part in images.split(_AT_ONCE)]
+            logits = [network(part.to(self.device, dtype)) for part in torch.split(images, _AT_ONCE)]
         found = Answers(
             kind=self.kind, names=self.classes, logits=torch.cat(logits).float().cpu(), features=_joined(features)
         )
@@ -183,7 +183,7 @@ class FolderSource:
         self.classes = self.description.classes
         self.picture_size = self.description.picture_size
         self.weights = Weights(folder / COMPONENT)
-        self.configs = (folder / DESCRIPTION_FILE,)
+        self.configs: tuple[Path, ...] = (folder / DESCRIPTION_FILE,)
         self._folder = folder
 
     def fresh(self, seed: int) -> torch.nn.Module:

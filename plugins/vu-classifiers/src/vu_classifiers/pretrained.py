@@ -36,7 +36,7 @@ class PretrainedSource:
         self.classes = _classes(self._config, folder)
         self.picture_size = _size(self._config, self._pixels, folder)
         self.weights = Weights(folder)
-        self.configs = (folder / CONFIG_FILE, folder / PREPROCESSOR_FILE)
+        self.configs: tuple[Path, ...] = (folder / CONFIG_FILE, folder / PREPROCESSOR_FILE)
         scale = float(self._pixels.get("rescale_factor", _BYTE))
         if not self._pixels.get("do_rescale", True) or abs(scale - _BYTE) > 1e-6:
             raise ModelError(

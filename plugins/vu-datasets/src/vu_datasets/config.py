@@ -14,7 +14,10 @@ class FileOptions(SplitOptions):
 
     root: str = field(
         default="",
-        metadata={"help": "Folder or file, or id of a data set on the hub; default: its folder in VU_DATA_DIR."},
+        metadata={
+            "help": "Folder or file, or id of a data set on the hub; default: its folder in VU_DATA_DIR.",
+            "place": True,
+        },
     )
 
 

@@ -22,11 +22,13 @@ from vu_core.errors import (
 from vu_core.hookspecs import hookimpl
 from vu_core.specs import (
     API_VERSION,
+    CommandSpec,
     DatasetSpec,
     MetricSpec,
     ModelSpec,
     ProtocolSpec,
     ScorerSpec,
+    TrackerSpec,
     UnlearnerSpec,
 )
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from vu_core.editfiles import read_edit, write_edit
     from vu_core.edits import Edit
     from vu_core.interfaces import Batch, Classes, Data, Encoding
-    from vu_core.types import Concept, Interval, Measurement, Request, Result, Sample, SamplerSettings, Site
+    from vu_core.types import Concept, Findings, Interval, Measurement, Request, Result, Sample, SamplerSettings, Site
 
 __version__ = "0.1.0"
 
@@ -55,6 +57,7 @@ _LAZY = {
     "Data": "vu_core.interfaces",
     "Encoding": "vu_core.interfaces",
     "Concept": "vu_core.types",
+    "Findings": "vu_core.types",
     "Interval": "vu_core.types",
     "Measurement": "vu_core.types",
     "Request": "vu_core.types",
@@ -68,6 +71,7 @@ __all__ = [
     "API_VERSION",
     "Batch",
     "Classes",
+    "CommandSpec",
     "ComputeError",
     "Concept",
     "ConfigError",
@@ -78,6 +82,7 @@ __all__ = [
     "EditError",
     "Encoding",
     "Evaluation",
+    "Findings",
     "Interval",
     "Measurement",
     "MetricSpec",
@@ -94,6 +99,7 @@ __all__ = [
     "SamplerSettings",
     "ScorerSpec",
     "Site",
+    "TrackerSpec",
     "UnknownNameError",
     "UnlearnerSpec",
     "VuError",

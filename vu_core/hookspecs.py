@@ -1,4 +1,4 @@
-"""The hooks of vu: providers return specs, observers are told about runs.
+"""The hooks of vu: providers return specs, observers are told about runs and benches, a writer is asked for a page.
 
 A plugin's light module defines functions of these names, marked with `hookimpl`. Arguments are
 passed by name; an implementation may take fewer of them.
@@ -6,7 +6,8 @@ passed by name; an implementation may take fewer of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -14,6 +15,7 @@ import pluggy
 from vu_core.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, ScorerSpec, UnlearnerSpec
 
 if TYPE_CHECKING:
+    from vu_core.bench import BenchRecord
     from vu_core.records import Record
 
 PROJECT = "vu"
@@ -117,5 +119,29 @@ def vu_run_failed(record: Record, error: BaseException) -> None:
     """
 
 
+@hookspec
+def vu_bench_finished(record: BenchRecord) -> None:
+    """Observe that a bench has ended, every run tried; ``bench.json`` is on disk. Its runs were observed one by one.
+
+    An exception becomes a warning in ``bench.json`` and stops nothing.
+
+    Args:
+        record: What the bench came to; read-only.
+    """
+
+
+@hookspec
+def vu_report(folders: Sequence[Path], page: Path) -> None:
+    """Write a page for people about what lies in ``folders``. Called for ``vu report`` and ``vu compare --out``.
+
+    One plugin at a time may implement it. A `VuError` is what the user reads.
+
+    Args:
+        folders: One folder of a run, a measurement or a bench; or several of runs, to be compared.
+        page: The HTML file to write.
+    """
+
+
 PROVIDERS = ("vu_unlearners", "vu_metrics", "vu_datasets", "vu_models", "vu_scorers", "vu_protocols")
-OBSERVERS = ("vu_run_started", "vu_run_finished", "vu_run_failed")
+OBSERVERS = ("vu_run_started", "vu_run_finished", "vu_run_failed", "vu_bench_finished")
+WRITERS = ("vu_report",)

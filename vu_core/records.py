@@ -148,12 +148,13 @@ def read_record(folder: Path) -> Record:
             **values,
             "folder": folder,
             **{key: [Stage(**stage) for stage in values.get(key, ())] for key in ("stages", "resumed")},
-            "results": [_result(result) for result in values["results"]],
+            "results": [result_of(result) for result in values["results"]],
         }
     )
 
 
-def _result(values: Mapping[str, Any]) -> Result:
+def result_of(values: Mapping[str, Any]) -> Result:
+    """Return the result that JSON values of ``record.json`` or ``bench.json`` describe."""
     intervals = {
         key: Interval(**values[key]) if values[key] else None
         for key in ("interval", "before_interval", "after_interval")

@@ -155,10 +155,7 @@ def read_record(folder: Path) -> Record:
 
 def result_of(values: Mapping[str, Any]) -> Result:
     """Return the result that JSON values of ``record.json`` or ``bench.json`` describe."""
-    intervals = {
-        key: Interval(**values[key]) if values[key] else None
-        for key in ("interval", "before_interval", "after_interval")
-    }
+    intervals = {key: Interval(**value) if value else None for key, value in values.items() if key.endswith("interval")}
     return Result(**{**values, **intervals})
 
 

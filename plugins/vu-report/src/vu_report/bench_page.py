@@ -104,6 +104,8 @@ def _kinds(pooled: Sequence[Pooled]) -> list[str]:
 
 def _headline(pooled: Sequence[Pooled], verdicts: Sequence[tuple[Pooled, Verdict]]) -> str:
     """Return one sentence: which unlearner no other one outdoes, or what the only one came to."""
+    if not pooled:
+        return "Nothing was measured."
     if len({item.unlearner for item in pooled}) == 1:
         return " ".join(found.headline for _, found in verdicts)
     best = {kind: side_by_side_of(pooled, kind).front() for kind in _kinds(pooled)}

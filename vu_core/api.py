@@ -199,6 +199,7 @@ def evaluate(
     data: Mapping[str, Any] = MappingProxyType({}),
     metrics: str | Iterable[str] = (),
     scorers: Mapping[str, str] | None = None,
+    retrained: Iterable[PathLike] = (),
     out: PathLike | None = None,
     progress: bool = True,
 ) -> Evaluation:
@@ -215,6 +216,7 @@ def evaluate(
         data: The dataset's options, such as ``{"root": "path/to/its/files"}``.
         metrics: Names of metrics; empty for the protocol's own.
         scorers: Names of judges by role, in place of the protocol's own: ``{"object": "emoji-object-b"}``.
+        retrained: Folders of runs of ``retrain`` that a classifier is held against, besides what its plugin carries.
         out: A folder that keeps pictures, contact sheet, verdicts and record; None keeps pictures in the cache only.
         progress: Whether a bar is shown while standard error is a terminal.
 
@@ -240,6 +242,7 @@ def evaluate(
         data=data,
         metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
         scorers=scorers,
+        retrained=[os.fspath(folder) for folder in retrained],
     )
     with _surroundings(model, progress=progress, out=out) as ctx:
         record = measure_model(plan, model, edits, ctx.out_dir, Surface(track=ctx.track), contact_sheet=out is not None)

@@ -102,7 +102,8 @@ def plan_bench(
         if not given or len(set(given)) < len(given):
             raise ConfigError(f"a bench needs at least one {what}, each named once; given were {list(given)}")
     common = {**(common or {}), "protocol": protocol}
-    model = plan_model(common.get("model", ""), registry)
+    families = registry.get("unlearner", unlearners[0]).spec.families
+    model = plan_model(common.get("model", ""), registry, families)
     entry = find_dataset(common.get("dataset", ""), model, registry)
     download = common.get("download", False)
     dataset = open_dataset(entry, common.get("data", {}), download=download)

@@ -1,6 +1,6 @@
-"""A content-addressed store of pictures, shared by all runs of a user.
+"""A content-addressed store of pictures and answers, shared by all runs of a user.
 
-A picture lies under the sha256 of the JSON that decides it (model, edits, prompt, seed, sampler,
+A file lies under the sha256 of the JSON that decides it (model, edits, prompt, seed, sampler,
 versions), and that JSON lies beside it. Files appear by renaming, so readers need no lock; clearing
 and trimming take one.
 """
@@ -22,6 +22,9 @@ from vu_core.files import atomic_path, write_text
 CACHE_DIR_VARIABLE = "VU_CACHE_DIR"
 CACHE_LIMIT_VARIABLE = "VU_CACHE_LIMIT_GB"
 DEFAULT_LIMIT_GB = 10.0
+PICTURE, ANSWERS = ".png", ".safetensors"
+
+_KEY = ".json"
 
 
 def cache_dir() -> Path:
@@ -40,15 +43,15 @@ def key_sha256(key: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class ImageCache:
-    """Pictures by what decides them.
+class ContentCache:
+    """Pictures, and classifiers' answers, by what decides them.
 
     Attributes:
         root: Folder of the store; made when first written to.
-        limit_bytes: `trim` removes the least recently used pictures above it.
+        limit_bytes: `trim` removes the least recently used files above it.
 
     Example:
-        >>> cache = ImageCache.of_user()
+        >>> cache = ContentCache.of_user()
         >>> cache.get({"prompt": "never drawn", "seed": 0}) is None
         True
     """
@@ -57,7 +60,7 @@ class ImageCache:
     limit_bytes: int
 
     @classmethod
-    def of_user(cls) -> ImageCache:
+    def of_user(cls) -> ContentCache:
         """Return the store in `cache_dir`, with the limit of ``$VU_CACHE_LIMIT_GB`` (default 10).
 
         Raises:
@@ -72,31 +75,31 @@ class ImageCache:
             raise ConfigError(f"{CACHE_LIMIT_VARIABLE}={given!r} is not a size in GB, such as 10 or 0.5")
         return cls(root=cache_dir() / "images", limit_bytes=int(limit * 1e9))
 
-    def get(self, key: Mapping[str, Any]) -> Path | None:
-        """Return the file of the picture that ``key`` decides, or None; a hit counts as a use."""
-        path = self._path(key)
+    def get(self, key: Mapping[str, Any], suffix: str = PICTURE) -> Path | None:
+        """Return the file that ``key`` decides, or None; a hit counts as a use."""
+        path = self._path(key, suffix)
         try:
             os.utime(path)
         except OSError:
             return None
         return path
 
-    def put(self, key: Mapping[str, Any], picture: bytes) -> Path:
-        """Store ``picture``, the bytes of a PNG file, under ``key`` and return its file.
+    def put(self, key: Mapping[str, Any], content: bytes, suffix: str = PICTURE) -> Path:
+        """Store ``content``, the bytes of a file such as a PNG, under ``key`` and return the file.
 
         Raises:
             RunError: The disk is full or the folder cannot be written.
         """
-        path = self._path(key)
-        write_text(path.with_suffix(".json"), _canonical(key))
+        path = self._path(key, suffix)
+        write_text(path.with_suffix(_KEY), _canonical(key))
         with atomic_path(path) as temporary:
-            temporary.write_bytes(picture)
+            temporary.write_bytes(content)
         return path
 
     def size(self) -> tuple[int, int]:
         """Return how many pictures there are, and the bytes of everything in the store."""
         files = [entry for entry in self.root.rglob("*") if entry.is_file()] if self.root.is_dir() else []
-        return sum(entry.suffix == ".png" for entry in files), sum(entry.stat().st_size for entry in files)
+        return sum(entry.suffix == PICTURE for entry in files), sum(entry.stat().st_size for entry in files)
 
     def clear(self) -> tuple[int, int]:
         """Remove everything; return how many pictures and bytes there were."""
@@ -109,25 +112,25 @@ class ImageCache:
         return before
 
     def trim(self) -> int:
-        """Remove the least recently used pictures above the limit; return how many."""
+        """Remove the least recently used files above the limit; return how many."""
         _, total = self.size()
         if total <= self.limit_bytes:
             return 0
         removed = 0
         with self._lock():
-            pictures = sorted((path.stat().st_mtime_ns, path) for path in self.root.rglob("*.png"))
-            for _, path in pictures:
+            kept = (path for suffix in (PICTURE, ANSWERS) for path in self.root.rglob(f"*{suffix}"))
+            for _, path in sorted((path.stat().st_mtime_ns, path) for path in kept):
                 if total <= self.limit_bytes:
                     break
-                for file in (path, path.with_suffix(".json")):
+                for file in (path, path.with_suffix(_KEY)):
                     total -= file.stat().st_size if file.is_file() else 0
                     file.unlink(missing_ok=True)
                 removed += 1
         return removed
 
-    def _path(self, key: Mapping[str, Any]) -> Path:
+    def _path(self, key: Mapping[str, Any], suffix: str) -> Path:
         sha = key_sha256(key)
-        return self.root / sha[:2] / f"{sha}.png"
+        return self.root / sha[:2] / f"{sha}{suffix}"
 
     def _lock(self) -> Any:
         from filelock import FileLock

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core.cache import ImageCache
-from vu_core.evaluation import evaluate
+from vu_core.cache import ContentCache
+from vu_core.evaluation import AFTER, BEFORE, evaluate
+from vu_core.report import write_contact_sheet
 from vu_core.sampling import Folder, draw
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from vu_core.specs import ScorerSpec
     from vu_core.types import Result
 
-BEFORE, AFTER = "before", "after"
+IMAGES = "images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,24 +33,26 @@ class Comparison:
     Attributes:
         plan: What is drawn, who judges it, what is computed.
         model: Offers `Samples`.
-        root: Folder of the pictures: ``before`` and ``after`` inside it.
+        folder: The run's folder: pictures lie in ``images/before`` and ``images/after`` inside it.
         ctx: Shows progress.
         cache: Pictures are taken from it where it has them, and put into it.
     """
 
     plan: EvaluationPlan
     model: Any
-    root: Path
+    folder: Path
     ctx: RunContext
-    cache: ImageCache = field(default_factory=ImageCache.of_user)
+    cache: ContentCache = field(default_factory=ContentCache.of_user)
 
-    def draw(self, name: str, edits: Sequence[Edit]) -> dict[str, int]:
+    stage = "sample"
+
+    def obtain(self, name: str, edits: Sequence[Edit]) -> dict[str, int]:
         """Draw the pictures called ``name`` with ``edits`` in effect; see `vu_core.sampling.draw`."""
         return draw(
             self.model,
             edits,
             self.plan.samples,
-            self.plan.protocol.sampler,
+            self.plan.protocol.sampler,  # type: ignore[arg-type]  # as planned
             self.pictures(name),
             self.ctx,
             cache=self.cache,
@@ -58,16 +61,39 @@ class Comparison:
 
     def pictures(self, name: str) -> Folder:
         """Return the folder of the pictures called ``name``: `BEFORE` or `AFTER`."""
-        return Folder(self.root / name)
+        return Folder(self.folder / IMAGES / name)
+
+    def retrained(self, edits: Sequence[Edit]) -> tuple[Edit, ...]:
+        """Return none: drawn pictures are held against the base model's alone."""
+        return ()
+
+    def obtain_retrained(self, edits: Sequence[Edit]) -> dict[str, int]:
+        """Return nothing, as there are no retrained models."""
+        return {}
+
+    def sheet(self, *, compared: bool) -> None:
+        """Draw the contact sheet into the folder; without pictures after when nothing is ``compared``.
+
+        Raises:
+            RunError: The file cannot be written.
+        """
+        after = self.pictures(AFTER) if compared else None
+        write_contact_sheet(self.folder, self.plan, self.pictures(BEFORE), after)
 
     def measure(
-        self, scorers: Mapping[str, Scorer], *, compared: bool, watch: Callable[[str, Judged], None]
+        self,
+        scorers: Mapping[str, Scorer],
+        *,
+        compared: bool,
+        retrained: int = 0,
+        watch: Callable[[str, Judged], None],
     ) -> tuple[list[Result], list[str]]:
         """Return the results of every metric on the pictures drawn, and a sentence for every one that failed.
 
         Args:
             scorers: The judges by role.
             compared: Whether there are pictures after; otherwise those before are measured alone.
+            retrained: 0, as there are no retrained models.
             watch: Called with `BEFORE` or `AFTER` and every batch that was judged.
         """
         before, after = self.pictures(BEFORE).read, self.pictures(AFTER).read if compared else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, overload
 
@@ -72,18 +74,36 @@ def open_dataset(
         ConfigError: An option is unknown, ill-typed or out of range, or there is nothing that has options.
         PluginError: Its module cannot be imported.
     """
+    config = _config(entry, options)
+    if entry is None:
+        return None
+    opened: Dataset = entry.load()() if config is None else entry.load()(config=config, download=download)
+    return opened
+
+
+def dataset_facts(entry: Entry[DatasetSpec] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return, as JSON values, which pictures a dataset consists of: its name and options, defaults filled in.
+
+    Options whose field says ``"place"`` in its metadata are left out: where the files are does not change them.
+
+    Raises:
+        ConfigError: See `open_dataset`.
+    """
+    config = _config(entry, options)
+    named = [field.name for field in fields(config) if not field.metadata.get("place")] if config is not None else []
+    values: dict[str, Any] = json.loads(json.dumps({name: getattr(config, name) for name in named}))
+    return {"dataset": entry.spec.name if entry else "", "options": values}
+
+
+def _config(entry: Entry[DatasetSpec] | None, options: Mapping[str, Any]) -> Any:
+    """Return a dataset's validated options; None where it has none."""
     config_class = entry.config_class() if entry else None
     if options and config_class is None:
         named = f"dataset '{entry.spec.name}' has no options" if entry else "no dataset was named"
         raise ConfigError(f"{named}, but {', '.join(options)} was given", hint="Leave out --data.")
-    if entry is None:
+    if entry is None or config_class is None:
         return None
-    if config_class is None:
-        plain: Dataset = entry.load()()
-        return plain
     try:
-        config: Any = validate(config_class, options)
+        return validate(config_class, options)
     except ConfigError as error:
         raise ConfigError(f"dataset '{entry.spec.name}': {error.message}", hint=error.hint) from error
-    opened: Dataset = entry.load()(config=config, download=download)
-    return opened

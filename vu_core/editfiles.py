@@ -62,23 +62,38 @@ def read_edit(path: str | os.PathLike[str]) -> Edit:
     Raises:
         EditError: There is none, it is damaged, or it is no edit of this version.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
     file = path / EDIT_FILE if path.is_dir() else path
     if not file.is_file():
         raise EditError(f"'{path}' holds no edit", hint=f"Give a run's folder or its {EDIT_FILE}.")
+    edit = _read(file, with_tensors=True)
+    if edit is None:
+        raise EditError(f"'{file}' is no edit of vu: its header has no '{_METADATA_KEY}' entry")
+    return edit
+
+
+def read_header(file: Path) -> Edit | None:
+    """Return the edit in a file without its tensors, reading nothing else; None where the file is no edit of vu.
+
+    Raises:
+        EditError: It is damaged, or no edit of this version.
+    """
+    return _read(file, with_tensors=False)
+
+
+def _read(file: Path, *, with_tensors: bool) -> Edit | None:
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(file, framework="pt") as stream:
             header = (stream.metadata() or {}).get(_METADATA_KEY)
-            tensors = {name: stream.get_tensor(name) for name in list(stream.keys())}
+            names = list(stream.keys()) if with_tensors else []
+            tensors = {name: stream.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
         raise EditError(
             f"'{file}' is not a readable safetensors file: {error}", hint="It may be truncated; make it again."
         ) from error
-    if header is None:
-        raise EditError(f"'{file}' is no edit of vu: its header has no '{_METADATA_KEY}' entry")
-    return _from_header(json.loads(header), tensors, file)
+    return None if header is None else _from_header(json.loads(header), tensors, file)
 
 
 def _from_header(header: Mapping[str, Any], tensors: dict[str, torch.Tensor], file: Path) -> Edit:

@@ -7,7 +7,7 @@ to, as diffusers' own LoRA files do:
   (out, rank); the parameter ``unet.<module>.weight`` gains ``B @ A``. Of a convolution they are
   (rank, in, height, width) and (out, rank, 1, 1), and the product is that of both flattened to two
   dimensions. Any scale is baked into B and alpha equals the rank, so plain diffusers loads the file.
-- ``dense``: ``unet.<parameter>``, the tensor that replaces the parameter.
+- ``dense``: ``unet.<parameter>``, the tensor that replaces the parameter, or a buffer such as a running mean.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Edit:
         base: sha256 of all that was read of the base model: of tensors, from `tensor_sha256`, by name
             (``"unet.<parameter>"``); of whole components by theirs (``"text_encoder"``).
         unlearner: Name of the component that made it; stamped in by the core.
-        info: JSON values for people and records. The core stamps in ``model``, ``request``, ``config``, ``preset``,
-            ``seed``, ``plugin`` and ``after``; an unlearner adds what it alone knows.
+        info: JSON values for people and records. The core stamps in ``model``, ``request``, ``data``, ``config``,
+            ``preset``, ``seed``, ``plugin`` and ``after``; an unlearner adds what it alone knows.
         scale: Strength at which it is applied; 1 as made, 0 is the identity.
 
     Example:
@@ -185,18 +185,18 @@ def applied(model: Model, edits: Sequence[Edit]) -> Iterator[None]:
     Raises:
         EditError: An edit was made for another base model, or names a parameter that is not there.
     """
-    swapped: list[tuple[torch.nn.Module, str, torch.nn.Parameter]] = []
+    swapped: list[tuple[dict[str, torch.Tensor | None], str, torch.Tensor]] = []
     components = {parameter.partition(".")[0] for edit in edits for parameter in edit.parameters()}
     _EDITED.append(block := (id(model), frozenset(components)))
     try:
         for parameter, weight in edited_weights(model, edits).items():
-            module, attribute = _owner(model, parameter)
-            swapped.append((module, attribute, module._parameters[attribute]))  # type: ignore[arg-type]
-            module._parameters[attribute] = weight
+            tensors, attribute, original = _place(model, parameter)
+            swapped.append((tensors, attribute, original))
+            tensors[attribute] = weight
         yield
     finally:
-        for module, attribute, original in reversed(swapped):
-            module._parameters[attribute] = original
+        for tensors, attribute, original in reversed(swapped):
+            tensors[attribute] = original
         _EDITED.remove(block)
 
 
@@ -219,8 +219,8 @@ def check_unedited(model: Model, component: str = "") -> None:
 
 
 @torch_defaults()
-def edited_weights(model: Model, edits: Sequence[Edit]) -> dict[str, torch.nn.Parameter]:
-    """Return the parameters of ``model`` that ``edits`` change, with the edits in them, by name.
+def edited_weights(model: Model, edits: Sequence[Edit]) -> dict[str, torch.Tensor]:
+    """Return the parameters and buffers of ``model`` that ``edits`` change, with the edits in them, by name.
 
     Raises:
         EditError: An edit was made for another base model, or names a parameter that is not there.
@@ -228,14 +228,13 @@ def edited_weights(model: Model, edits: Sequence[Edit]) -> dict[str, torch.nn.Pa
     import torch
 
     active = checked(edits, model)
-    weights: dict[str, torch.nn.Parameter] = {}
+    weights: dict[str, torch.Tensor] = {}
     with torch.no_grad():
         for parameter in sorted({name for edit in active for name in edit.parameters()}):
-            module, attribute = _owner(model, parameter)
-            base = module.get_parameter(attribute)
-            weights[parameter] = torch.nn.Parameter(
-                edited_tensor(base, parameter, active), requires_grad=base.requires_grad
-            )
+            _, _, base = _place(model, parameter)
+            weight = edited_tensor(base, parameter, active)
+            trained = isinstance(base, torch.nn.Parameter)
+            weights[parameter] = torch.nn.Parameter(weight, requires_grad=base.requires_grad) if trained else weight
     return weights
 
 
@@ -243,17 +242,22 @@ def edited_tensor(base: torch.Tensor, parameter: str, edits: Sequence[Edit]) -> 
     """Return ``base``, the tensor of ``parameter``, with the changes of all ``edits`` in it: same dtype and device.
 
     Edits made for the base model add up. One made after others changes what these give, stored as ``base`` is.
+    A replacement that is the last word is taken as it is, not as a sum that rounds.
 
     Raises:
         EditError: An edit's change has another shape.
     """
-    total = base.float()
+    total, begun = base.float(), False
     for edit in edits:
         if parameter not in edit.parameters():
             continue
         made_of = total.to(base.dtype) if edit.after else base
-        start = made_of.float() if edit.after else total
-        total = start + _fitting_delta(edit, parameter, made_of)
+        delta = _fitting_delta(edit, parameter, made_of)
+        if edit.kind == "dense" and edit.scale == 1.0 and (edit.after or not begun):
+            total = edit.tensors[parameter].to(base.device).float()
+        else:
+            total = (made_of.float() if edit.after else total) + delta
+        begun = True
     return total.to(base.dtype)
 
 
@@ -300,19 +304,22 @@ def check_base(edit: Edit, model: Model, earlier: Sequence[Edit] = ()) -> None:
             )
 
 
-def _owner(model: Model, parameter: str) -> tuple[torch.nn.Module, str]:
+def _place(model: Model, parameter: str) -> tuple[dict[str, torch.Tensor | None], str, torch.Tensor]:
+    """Return where a parameter or buffer is kept: the module's table, its name there, and what is there now."""
     component, _, name = parameter.partition(".")
     path, _, attribute = name.rpartition(".")
     try:
         module = model.component(component).get_submodule(path)
     except AttributeError:
         module = None
-    if module is None or module._parameters.get(attribute) is None:
-        raise EditError(
-            f"'{model.name}' has no parameter '{parameter}' that this edit changes",
-            hint="The edit was made for a model of another architecture.",
-        )
-    return module, attribute
+    tables: list[Any] = [module._parameters, module._buffers] if module is not None else []
+    for tensors in tables:
+        if tensors.get(attribute) is not None:
+            return tensors, attribute, tensors[attribute]
+    raise EditError(
+        f"'{model.name}' has no parameter '{parameter}' that this edit changes",
+        hint="The edit was made for a model of another architecture.",
+    )
 
 
 def _fitting_delta(edit: Edit, parameter: str, base: torch.Tensor) -> torch.Tensor:

@@ -15,21 +15,23 @@ from vu_core.context import RunContext
 from vu_core.errors import ComputeError, ConfigError
 from vu_core.interfaces import HasPictures, Metric, Scorer
 from vu_core.judging import BATCH_SIZE, Judged, Pictures, RealPictures, judge, judge_sets, reason
+from vu_core.reference import NO_REFERENCE, with_reference
 from vu_core.specs import EACH_KIND, MetricSpec
 from vu_core.statistics import holm, paired_change
-from vu_core.types import FORGET, RETAIN, Concept, Direction, Measurement, Request, Result, Sample
+from vu_core.types import ALL, FORGET, RETAIN, Concept, Direction, Measurement, Request, Result, Sample
 
 if TYPE_CHECKING:
     from vu_core.registry import Entry
 
 ALLOWED_EXCLUDED = 0.01
 
-_BEFORE, _AFTER = "before", "after"
+BEFORE, AFTER = "before", "after"
 
 _TOLERANCE = 1e-6
 _NOTHING_AFTER = (
     Measurement(group=RETAIN, value=None, n=0, note="it compares pictures before and after, and none is after"),
 )
+_NO_REFERENCE = Measurement(group=ALL, value=None, n=0, note=NO_REFERENCE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,24 +134,59 @@ def evaluate(
         allowed_excluded: Largest share of excluded samples that is no error, in [0, 1].
         watch: Called with ``"before"`` or ``"after"`` and every batch that was judged.
     """
-    sets = {_BEFORE: before} | ({_AFTER: after} if after else {})
-    uses = [_Use(use, samples, list(sets)) for use in metrics]
+    sets = {BEFORE: before} | ({AFTER: after} if after else {})
+    meters = Meters(metrics, samples, list(sets))
     seen = ctx.progress(samples, label="judging")
     for judged in judge_sets(list(sets.values()), seen, scorers, batch_size=batch_size):
         by_set = dict(zip(sets, judged, strict=True))
         for name, one in by_set.items():
             watch(name, one)
-        for use in uses:
-            use.take(by_set)
+        meters.take(by_set)
     if reference:
         comparing = {role for use in metrics if use.spec.compares == "pictures" for role in use.spec.scorers}
         judges = {role: scorer for role, scorer in scorers.items() if {role, EACH_KIND} & comparing}
         shown = ctx.progress(reference.samples, label="judging real pictures")
         for real in judge(reference.read, shown, judges, batch_size=batch_size):
-            for use in uses:
-                use.take_reference(real)
-    results = _corrected([result for use in uses for result in use.results(scorers)])
-    return results, [problem for use in uses for problem in use.problems(allowed_excluded)]
+            meters.take_reference(real)
+    return meters.results(scorers), meters.problems(allowed_excluded)
+
+
+class Meters:
+    """Metrics on several sets of pictures, or on several models' answers to the same ones.
+
+    Args:
+        metrics: What to compute.
+        samples: What the sets consist of.
+        sets: Names of the sets: `BEFORE`, and `AFTER` where something came after.
+        retrained: Names of the sets that are the answers of retrained models.
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[MetricUse],
+        samples: Sequence[Sample],
+        sets: Sequence[str],
+        retrained: Sequence[str] = (),
+    ) -> None:
+        self._uses = [_Use(use, samples, sets, retrained) for use in metrics]
+
+    def take(self, judged: Mapping[str, Judged]) -> None:
+        """Give every metric some samples, as judged in each set."""
+        for use in self._uses:
+            use.take(judged)
+
+    def take_reference(self, judged: Judged) -> None:
+        """Give some real pictures to the metrics that compare with any."""
+        for use in self._uses:
+            use.take_reference(judged)
+
+    def results(self, scorers: Mapping[str, Scorer]) -> list[Result]:
+        """Return the results of every metric, their p-values corrected."""
+        return _corrected([result for use in self._uses for result in use.results(scorers)])
+
+    def problems(self, allowed_excluded: float = ALLOWED_EXCLUDED) -> list[str]:
+        """Return a sentence for every metric that failed or lacks too many pictures."""
+        return [problem for use in self._uses for problem in use.problems(allowed_excluded)]
 
 
 def _corrected(results: Sequence[Result]) -> list[Result]:
@@ -159,17 +196,28 @@ def _corrected(results: Sequence[Result]) -> list[Result]:
 
 
 class _Use:
-    """One metric on all that it is measured on: either set of pictures, or both as pairs."""
+    """One metric on all that it is measured on: each set of pictures, or before and after as pairs."""
 
-    def __init__(self, use: MetricUse, samples: Sequence[Sample], sets: Sequence[str]) -> None:
-        self._use, self._compares = use, use.spec.compares
-        measured = [name for name in sets if name == _AFTER or self._compares != "before"]
-        self._meters = {name: _Meter(use, samples) for name in measured}
+    def __init__(
+        self, use: MetricUse, samples: Sequence[Sample], sets: Sequence[str], retrained: Sequence[str]
+    ) -> None:
+        self._use, self._compares, self._retrained = use, use.spec.compares, retrained
+        measured = {
+            "before": [name for name in sets if name == AFTER],
+            # Of one retrained model alone there is nothing to hold it against.
+            "retrained": [*sets, *(retrained if len(retrained) > 1 else ())] if retrained else [],
+        }
+        self._meters = {name: _Meter(use, samples) for name in measured.get(self._compares, [*sets, *retrained])}
 
     def take(self, judged: Mapping[str, Judged]) -> None:
         """Give the metric some samples, judged in each set."""
         for name, meter in self._meters.items():
-            meter.take(judged[name].compared_with(judged[_BEFORE]) if self._compares == "before" else judged[name])
+            one = judged[name]
+            if self._compares == "before":
+                one = one.compared_with(judged[BEFORE])
+            elif self._compares == "retrained":
+                one = one.beside([judged[other] for other in self._retrained if other != name])
+            meter.take(one)
 
     def take_reference(self, judged: Judged) -> None:
         """Give the metric some real pictures, if it compares with any."""
@@ -182,8 +230,15 @@ class _Use:
         label = self._use.label(scorers)
         found = {name: meter.measurements() for name, meter in self._meters.items()}
         if self._compares == "before":
-            return [_of_pairs(self._use, label, measured) for measured in found.get(_AFTER, _NOTHING_AFTER)]
-        return _paired(self._use, label, found[_BEFORE], found.get(_AFTER))
+            return [_of_pairs(self._use, label, measured) for measured in found.get(AFTER, _NOTHING_AFTER)]
+        if not found:
+            return [_alone(self._use, label, _NO_REFERENCE)]
+        results = _paired(self._use, label, found[BEFORE], found.get(AFTER))
+        retrained = [{m.group: m for m in found[name]} for name in self._retrained if name in found]
+        return [
+            with_reference(result, [by_group[result.group] for by_group in retrained if result.group in by_group])
+            for result in results
+        ]
 
     def problems(self, allowed_excluded: float) -> list[str]:
         """Return a sentence for each set on which it failed or lacks too many pictures."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 RIGHT = 100.0
 HARDEST = 10
 
+# Of a dataset's own pictures, those that nothing was learned from; drawn ones are in no split.
+_MEASURED_SPLITS = ("", "test")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -93,7 +96,8 @@ def interference_of(
     measured = tuple(
         concept
         for concept in plan.dataset.concepts()
-        if concept.kind in plan.scorers and any(sample.shows(concept) for sample in plan.samples)
+        if (concept.kind in plan.scorers or plan.protocol.pictures)
+        and any(sample.shows(concept) for sample in plan.samples)
     )
     cells: dict[tuple[Concept, Concept], Cell] = {}
     for forget, neighbours, rows in _by_concept(runs):
@@ -102,7 +106,9 @@ def interference_of(
             if cell is not None:
                 cells[forget, concept] = cell
     forgotten = tuple(dict.fromkeys(forget for forget, _ in cells))
-    return Interference(forget=forgotten, measured=measured, cells=cells)
+    # A classifier tells apart the concepts of one kind: of the others there is no verdict.
+    kinds = {concept.kind for _, concept in cells}
+    return Interference(forget=forgotten, measured=tuple(c for c in measured if c.kind in kinds), cells=cells)
 
 
 def _by_concept(
@@ -126,7 +132,10 @@ def _cell(forget: Concept, measured: Concept, rows: Sequence[tuple[str, Verdict]
     shown = [
         (sample, verdict)
         for sample, verdict in rows
-        if verdict.attributes.get(kind) == measured.name and kind in verdict.before and kind in verdict.after
+        if verdict.attributes.get(kind) == measured.name
+        and kind in verdict.before
+        and kind in verdict.after
+        and verdict.split in _MEASURED_SPLITS
     ]
     if not shown:
         return None

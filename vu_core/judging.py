@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import ComputeError, VuError
-from vu_core.interfaces import Batch, Classes, HasPictures, Scorer, Split
+from vu_core.interfaces import MODEL, Batch, Classes, HasPictures, Scorer, Split
 from vu_core.types import Sample
 
 if TYPE_CHECKING:
@@ -54,6 +54,13 @@ class Judged:
         if now != then:
             failed[""] = f"the picture is {_size(now)} now and was {_size(then)} before unlearning"
         return Judged(samples=self.samples, batch=replace(self.batch, reference=earlier.batch), failed=failed)
+
+    def beside(self, retrained: Sequence[Judged]) -> Judged:
+        """Return this with the answers of retrained models to the same samples in its batch."""
+        if self.batch is None:
+            return self
+        answers = tuple(other.batch.scores[MODEL] for other in retrained if other.batch is not None)
+        return replace(self, batch=replace(self.batch, retrained=answers))
 
     def as_reference(self) -> Judged:
         """Return this as the reference of a batch without samples."""

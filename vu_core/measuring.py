@@ -11,15 +11,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vu_core.chains import forgotten_by, request_of
-from vu_core.comparison import AFTER, BEFORE, Comparison, Judges
+from vu_core.comparison import Comparison, Judges
 from vu_core.concepts import find_concepts, qualified
 from vu_core.context import RunContext
-from vu_core.datasets import find_dataset, open_dataset
+from vu_core.datasets import dataset_facts, find_dataset, open_dataset
 from vu_core.errors import ConfigError, RunError
+from vu_core.evaluation import AFTER, BEFORE
+from vu_core.examination import Examination
 from vu_core.models import plan_of
-from vu_core.planning import plan_evaluation
+from vu_core.planning import for_model, plan_evaluation
 from vu_core.records import RECORD_FILE, Record, environment
-from vu_core.report import write_contact_sheet
 from vu_core.runspec import RUN_FILE
 from vu_core.stages import Stages, Surface
 from vu_core.types import Concept, Request
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from vu_core.models import ModelPlan
     from vu_core.planning import EvaluationPlan
     from vu_core.registry import Registry
-
-IMAGES = "images"
 
 
 def plan_measuring(
@@ -46,6 +45,7 @@ def plan_measuring(
     data: Mapping[str, Any] = MappingProxyType({}),
     metrics: Sequence[str] = (),
     scorers: Mapping[str, str] | None = None,
+    retrained: Sequence[str] = (),
     download: bool = False,
 ) -> EvaluationPlan:
     """Return how a model will be measured, before and after ``edits`` or as it is.
@@ -60,19 +60,20 @@ def plan_measuring(
         data: The dataset's options by name.
         metrics: Names; empty for the protocol's own.
         scorers: Names by role, in place of the protocol's own.
+        retrained: Folders of runs of ``retrain`` that a classifier is held against.
         download: Whether data and lists of prompts may be fetched over the network.
 
     Raises:
         VuError: Something is unknown or does not fit together.
     """
-    chosen.check_capability("Samples")
     protocol = protocol or chosen.spec.protocol
     if not protocol:
         raise ConfigError(f"model '{chosen.name}' names no protocol, and none was given", hint="Name one.")
     entry = find_dataset(dataset, chosen, registry)
     source = open_dataset(entry, data, download=download)
     request = _request(tuple(forget), edits, source)
-    return plan_evaluation(protocol, request, source, registry, metrics, scorers, download=download)
+    plan = plan_evaluation(protocol, request, source, registry, metrics, scorers, download=download)
+    return for_model(plan, chosen, dataset_facts(entry, data), retrained)
 
 
 def check_folder(folder: Path) -> None:
@@ -123,50 +124,57 @@ def measure_model(
         warnings=record.warnings,
         track=surface.track,
     )
-    comparison = Comparison(plan=plan, model=model, root=folder / IMAGES, ctx=ctx)
+    subject = subject_of(plan, model, ctx)
     with record.kept():
-        measure(comparison, edits, stages, Judges(model.device))
+        measure(subject, edits, stages, Judges(model.device))
         if contact_sheet:
             with stages.stage("report"):
-                draw_contact_sheet(comparison, folder, compared=bool(edits))
+                subject.sheet(compared=bool(edits))
     return record
 
 
+def subject_of(plan: EvaluationPlan, model: Model, ctx: RunContext) -> Comparison | Examination:
+    """Return what ``plan`` measures of ``model``: pictures that it draws, or its answers to a dataset's."""
+    kind = Examination if plan.protocol.pictures else Comparison
+    return kind(plan=plan, model=model, folder=ctx.out_dir, ctx=ctx)
+
+
 def measure(
-    comparison: Comparison, edits: Sequence[Edit], stages: Stages, judges: Judges, earlier: Sequence[Edit] = ()
+    subject: Comparison | Examination,
+    edits: Sequence[Edit],
+    stages: Stages,
+    judges: Judges,
+    earlier: Sequence[Edit] = (),
 ) -> None:
-    """Draw what ``comparison`` asks for before and after ``edits`` and put all that is measured into the record.
+    """Draw or ask what ``subject`` consists of before and after ``edits`` and put all that is measured into the record.
 
     Without edits the model is measured alone, as ``before``. What is ``earlier`` is in effect before and after.
     """
-    record, model = stages.record, comparison.model
+    record, model = stages.record, subject.model
     record.applied = [_facts(edit) for edit in (*earlier, *edits)]
-    with stages.stage("sample before") as detail:
-        detail.update(comparison.draw(BEFORE, earlier))
+    with stages.stage(f"{subject.stage} before") as detail:
+        detail.update(subject.obtain(BEFORE, earlier))
     if edits:
-        with stages.stage("sample after") as detail:
-            detail.update(comparison.draw(AFTER, (*earlier, *edits)))
+        with stages.stage(f"{subject.stage} after") as detail:
+            detail.update(subject.obtain(AFTER, (*earlier, *edits)))
+    retrained = subject.retrained((*earlier, *edits))
+    if retrained:
+        with stages.stage(f"{subject.stage} retrained") as detail:
+            detail.update(subject.obtain_retrained(retrained))
+    record.retrained = [_facts(edit) for edit in retrained]
     record.model = {**record.model, "fingerprint": model.fingerprint(), "revision": getattr(model, "revision", None)}
     with stages.stage("evaluate"):
-        _evaluate(comparison, record, judges, compared=bool(edits))
-    comparison.cache.trim()
+        _evaluate(subject, record, judges, compared=bool(edits), retrained=len(retrained))
+    subject.cache.trim()
 
 
-def draw_contact_sheet(comparison: Comparison, folder: Path, *, compared: bool) -> None:
-    """Write the contact sheet of what was drawn into ``folder``.
-
-    Raises:
-        RunError: The file cannot be written.
-    """
-    after = comparison.pictures(AFTER) if compared else None
-    write_contact_sheet(folder, comparison.plan, comparison.pictures(BEFORE), after)
-
-
-def _evaluate(comparison: Comparison, record: Record, judges: Judges, *, compared: bool) -> None:
-    scorers = judges.of(comparison.plan)
+def _evaluate(
+    subject: Comparison | Examination, record: Record, judges: Judges, *, compared: bool, retrained: int
+) -> None:
+    scorers = judges.of(subject.plan)
     record.scorers = {role: {"name": scorer.name, "version": scorer.version} for role, scorer in scorers.items()}
     verdicts = Verdicts()
-    results, errors = comparison.measure(scorers, compared=compared, watch=verdicts.watch)
+    results, errors = subject.measure(scorers, compared=compared, retrained=retrained, watch=verdicts.watch)
     verdicts.write(record.folder / VERDICTS_FILE)
     record.results[:] = results
     record.errors += errors

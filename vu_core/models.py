@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from vu_core.interfaces import Model
     from vu_core.registry import Entry, Registry
 
+DEFAULT_FAMILY = "text-to-image"
+
+_EMBEDDED_IN = {"text-to-image": "vu-emoji", "classifier": "vu-digits"}
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _PLAN = "vu_plan"
 
@@ -71,15 +75,20 @@ class ModelPlan:
         )
 
 
-def plan_model(given: str, registry: Registry) -> ModelPlan:
+def plan_model(given: str, registry: Registry, families: Sequence[str] = ()) -> ModelPlan:
     """Return the model that ``given`` means: a name, a folder, a hub id, or nothing.
+
+    Args:
+        given: What the user calls it; empty for the embedded model.
+        registry: The installed components.
+        families: Of which family the embedded model is to be; empty for `DEFAULT_FAMILY`.
 
     Raises:
         ModelError: A folder does not exist or is in no format that a plugin reads.
         UnknownNameError: It is no folder, no hub id and no installed model's name.
     """
     if not given:
-        return _named_plan(_embedded(registry), registry)
+        return _named_plan(_embedded(registry, families or (DEFAULT_FAMILY,)), registry)
     path = Path(given).expanduser()
     if path.is_dir():
         return ModelPlan(name=given, source=str(path), loader=_loader_for(path, registry))
@@ -170,22 +179,23 @@ def _named_plan(entry: Entry[ModelSpec], registry: Registry) -> ModelPlan:
     return ModelPlan(name=entry.spec.name, source=str(folder), loader=_loader_for(folder, registry), named=entry)
 
 
-def _embedded(registry: Registry) -> Entry[ModelSpec]:
+def _embedded(registry: Registry, families: Sequence[str]) -> Entry[ModelSpec]:
     entries = registry.entries("model")
-    embedded = [entry for entry in entries if entry.spec.embedded]
+    embedded = [entry for entry in entries if entry.spec.embedded and entry.spec.family in families]
     if len(embedded) == 1:
         return embedded[0]
     named = ", ".join(entry.spec.name for entry in entries if entry.spec.folder)
+    brings = ", ".join(f"'pip install {_EMBEDDED_IN[family]}'" for family in families if family in _EMBEDDED_IN)
     raise ModelError(
-        "no model was named, and there is no single embedded one to use",
-        hint=f"Name one with --model: a folder, a hub id{', or one of: ' + named if named else ''}. "
-        "'pip install vu-emoji' brings an embedded model.",
+        f"no model was named, and there is no single embedded {' or '.join(families)} model to use",
+        hint=f"Name one with --model: a folder, a hub id{', or one of: ' + named if named else ''}."
+        + (f" {brings} brings an embedded one." if brings else ""),
     )
 
 
 def _loader_for(folder: Path, registry: Registry) -> Entry[ModelSpec]:
     loaders = _loaders(registry)
-    fitting = [entry for entry in loaders if (folder / entry.spec.marker).is_file()]
+    fitting = [entry for entry in loaders if _is_marked(folder, entry.spec)]
     if fitting:
         return fitting[0]
     markers = ", ".join(f"{entry.spec.marker} ({entry.spec.name})" for entry in loaders)
@@ -195,10 +205,20 @@ def _loader_for(folder: Path, registry: Registry) -> Entry[ModelSpec]:
     )
 
 
+def _is_marked(folder: Path, spec: ModelSpec) -> bool:
+    """Return whether ``folder`` has the marker of a loader, and in it the text that tells it from others' files."""
+    marker = folder / spec.marker
+    if not marker.is_file() or not spec.marker_text:
+        return marker.is_file()
+    return spec.marker_text in marker.read_text(encoding="utf-8", errors="replace")
+
+
 def _only_loader(registry: Registry) -> Entry[ModelSpec]:
-    loaders = _loaders(registry)
+    loaders = [entry for entry in _loaders(registry) if entry.spec.hub]
     if len(loaders) == 1:
         return loaders[0]
+    if not loaders:
+        raise ModelError("no installed plugin loads models by a hub id", hint="Download it and give its folder.")
     names = ", ".join(entry.spec.name for entry in loaders)
     raise ModelError(f"several plugins could load this hub id: {names}", hint="Download it and give its folder.")
 

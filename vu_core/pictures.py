@@ -78,6 +78,28 @@ def read_image(file: Path | IO[bytes]) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
+def read_sheet(file: Path, size: tuple[int, int], count: int) -> Any:
+    """Return the pictures of a sheet, where they lie side by side, row by row: numpy uint8 (count, height, width).
+
+    Args:
+        file: The sheet, a grey image without loss.
+        size: Height and width of a picture, in pixels.
+        count: Of the pictures; the sheet's last row may have room for more.
+
+    Raises:
+        OSError: The file is missing or damaged.
+    """
+    import numpy as np
+    from PIL import Image
+
+    height, width = size
+    with Image.open(file) as opened:
+        sheet = np.array(opened.convert("L"))
+    rows, columns = sheet.shape[0] // height, sheet.shape[1] // width
+    tiles = sheet.reshape(rows, height, columns, width).transpose(0, 2, 1, 3).reshape(-1, height, width)
+    return np.ascontiguousarray(tiles[:count])
+
+
 def read_rows(path: Path, *, cache_dir: Path | None = None) -> list[Row]:
     """Return the pictures that a folder or file names, in a fixed order; none is opened yet.
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vu_core.chains import edits_of, forgotten_by, without
 from vu_core.concepts import find_concepts, neighbours_of, qualified
 from vu_core.config import validate
-from vu_core.datasets import FreeText, find_dataset, open_dataset
+from vu_core.datasets import FreeText, dataset_facts, find_dataset, open_dataset
 from vu_core.errors import ConfigError, RequestError, UnknownNameError, did_you_mean
 from vu_core.evaluation import MetricUse, metric_use, reference_of
-from vu_core.interfaces import Data, Dataset
+from vu_core.interfaces import MODEL, Data, Dataset
 from vu_core.judging import RealPictures
-from vu_core.models import ModelPlan, plan_model
+from vu_core.models import ModelPlan, plan_model, resource_path
 from vu_core.protocols import Protocol, load_protocol, samples_of
 from vu_core.published import deviations
+from vu_core.retrained import find_retrained
 from vu_core.specs import DatasetSpec, MetricSpec, ScorerSpec, UnlearnerSpec
 from vu_core.types import Concept, Request, Sample
 
@@ -43,6 +44,7 @@ class UnlearnPlan:
         data: What the unlearner may use.
         dataset: The entry of the dataset they come from; None for free texts.
         earlier: The edits that are in the model already, in the order they were made.
+        facts: Which pictures the dataset consists of: see `vu_core.datasets.dataset_facts`.
     """
 
     unlearner: Entry[UnlearnerSpec]
@@ -53,6 +55,7 @@ class UnlearnPlan:
     data: Data
     dataset: Entry[DatasetSpec] | None
     earlier: tuple[Edit, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -74,6 +77,7 @@ class EvaluationPlan:
         scorers: The entries, by role, of the judges that its metrics need.
         components: The entries of metrics and judges.
         reference: The real pictures that metrics compare with; None when none does.
+        retrained: Files of the edits of models that never learned what is forgotten.
     """
 
     protocol: Protocol
@@ -85,6 +89,7 @@ class EvaluationPlan:
     scorers: Mapping[str, Entry[ScorerSpec]]
     components: tuple[Entry[Any], ...]
     reference: RealPictures | None = None
+    retrained: tuple[Path, ...] = ()
 
     def deviations(self, *, model: str, dtype: str) -> list[str]:
         """Return every difference from the procedure that was published with the protocol, a sentence each.
@@ -140,9 +145,9 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
     Raises:
         VuError: Anything in it is unknown, ill-typed, out of range or does not fit together.
     """
-    model = plan_model(spec.model, registry)
+    unlearner = registry.get("unlearner", spec.unlearner)
+    model = plan_model(spec.model, registry, unlearner.spec.families)
     unlearning = plan_unlearning(spec, model, registry, earlier=edits_of(spec.after) if spec.after else ())
-    unlearner = unlearning.unlearner
     protocol = spec.protocol or model.spec.protocol
     if quick:
         protocol = _quick_protocol(spec, model)
@@ -158,12 +163,14 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         evaluation = plan_evaluation(
             protocol, request, data, registry, spec.metrics, spec.scorers, download=spec.download
         )
+        evaluation = for_model(evaluation, model, unlearning.facts, spec.retrained)
     return Plan(
         spec=replace(
             spec,
             unlearner=f"{unlearner.plugin}:{unlearner.spec.name}" if ":" in spec.unlearner else unlearner.spec.name,
             model=_absolute(spec.model) or model.name,
             after=_absolute(spec.after),
+            retrained=tuple(map(_absolute, spec.retrained)),
             dataset=unlearning.dataset.spec.name if unlearning.dataset else "",
             protocol=_absolute(spec.protocol) or (evaluation.protocol.name if evaluation else ""),
             preset=unlearning.preset,
@@ -221,7 +228,36 @@ def plan_unlearning(
         data=without(data, gone) if gone else data,
         dataset=entry,
         earlier=earlier,
+        facts=dataset_facts(entry, spec.data),
     )
+
+
+def for_model(
+    plan: EvaluationPlan, model: ModelPlan, data: Mapping[str, Any], retrained: Sequence[str] = ()
+) -> EvaluationPlan:
+    """Return ``plan`` for one model, with the retrained models that it is held against where it is a classifier.
+
+    Args:
+        plan: How it is measured.
+        model: The model.
+        data: Which pictures the dataset consists of: see `vu_core.datasets.dataset_facts`.
+        retrained: Folders of runs of ``retrain``, in addition to what the model's plugin carries.
+
+    Raises:
+        ModelError: The model cannot be measured so.
+        ConfigError: ``retrained`` is given where nothing is held against retrained models.
+        EditError: A folder is not there, or holds a damaged edit.
+    """
+    model.check_capability("Classifies" if plan.protocol.pictures else "Samples")
+    if not plan.protocol.pictures:
+        if retrained:
+            raise ConfigError(
+                f"protocol '{plan.protocol.name}' holds nothing against retrained models", hint="Leave out --retrained."
+            )
+        return plan
+    carried = [resource_path(model.spec.retrained)] if model.spec.retrained else []
+    folders = [*carried, *(Path(given).expanduser() for given in retrained)]
+    return replace(plan, retrained=find_retrained(folders, plan.request, data))
 
 
 def plan_evaluation(
@@ -256,6 +292,7 @@ def plan_evaluation(
         )
     dataset = dataset or FreeText()
     entries = [_entry("metric", name, read, registry) for name in metrics or read.metrics]
+    _check_measures(entries, read)
     judges = _judges(read, scorers or {}, entries, registry)
     neighbours = neighbours_of(request, dataset)
     uses = tuple(metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries)
@@ -328,20 +365,38 @@ def _samples(protocol: Protocol, dataset: Dataset, request: Request, *, download
     samples = tuple(samples_of(protocol, dataset, request.forget, download=download))
     if protocol.prompts and protocol.prompts.role:
         return samples
+    what = "picture" if protocol.pictures else "prompt"
     for concept in request.forget:
         if not any(sample.shows(concept) for sample in samples):
             raise RequestError(
-                f"protocol '{protocol.name}' has no prompt that shows '{concept.name}'",
+                f"protocol '{protocol.name}' has no {what} that shows '{concept.name}'",
                 hint="Nothing would prove it forgotten; choose another protocol.",
             )
     return samples
+
+
+def _check_measures(metrics: Sequence[Entry[MetricSpec]], protocol: Protocol) -> None:
+    """Refuse metrics of drawn pictures where a classifier's answers are measured, and the other way round.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for entry in metrics:
+        if (MODEL in entry.spec.scorers) != bool(protocol.pictures):
+            of = "a classifier's answers" if MODEL in entry.spec.scorers else "drawn pictures"
+            asks = "asks a classifier about a dataset's pictures" if protocol.pictures else "draws pictures"
+            raise ConfigError(
+                f"metric '{entry.spec.name}' is of {of}, protocol '{protocol.name}' {asks}",
+                hint="Choose another metric or another protocol: 'vu info' shows what each is of.",
+            )
 
 
 def _judges(
     protocol: Protocol, chosen: Mapping[str, str], metrics: Sequence[Entry[MetricSpec]], registry: Registry
 ) -> dict[str, Entry[ScorerSpec]]:
     """Return who plays the roles that ``metrics`` need or ``chosen`` names; ``chosen`` goes before ``protocol``."""
-    needed = {role: entry.spec.name for entry in metrics for role in entry.spec.roles(protocol.kinds)}
+    roles = ((entry, role) for entry in metrics for role in entry.spec.roles(protocol.kinds))
+    needed = {role: entry.spec.name for entry, role in roles if role != MODEL}
     known = list(dict.fromkeys([*protocol.scorers, *needed]))
     for role, name in chosen.items():
         if role not in known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vu_core.statistics import mean_measurement, paired_change
 from vu_core.types import Measurement, Result
@@ -77,11 +78,29 @@ def _row(unlearner: str, kind: str, pairs: Sequence[tuple[Single, Result]]) -> R
             p_value=change.p_value,
             before_interval=before.interval,
             after_interval=after.interval,
+            **_reference(usable, first),
             n=sum(result.n for _, result in usable),
             n_excluded=sum(result.n_excluded for _, result in pairs),
             note=_note(concepts, len(pairs) - len(usable), has_interval=after.interval is not None),
         ),
     )
+
+
+def _reference(pairs: Sequence[tuple[Single, Result]], first: Result) -> dict[str, Any]:
+    """Return what retrained models have, over the runs that were held against some."""
+    held = [(run, result) for run, result in pairs if result.reference is not None]
+    if not held:
+        return {}
+    mean = _mean(held, [result.reference for _, result in held], first)
+    noises = [result.reference_noise for _, result in held if result.reference_noise is not None]
+    gaps = [result.gap for _, result in held if result.gap is not None]
+    return {
+        "reference": mean.value,
+        "reference_interval": mean.interval,
+        "reference_n": min(result.reference_n for _, result in held),
+        "reference_noise": sum(noises) / len(noises) if noises else None,
+        "gap": sum(gaps) / len(gaps) if gaps else None,
+    }
 
 
 def _mean(pairs: Sequence[tuple[Single, Result]], values: Sequence[float | None], first: Result) -> Measurement:

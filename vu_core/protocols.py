@@ -26,7 +26,9 @@ A protocol file::
     cra = { include_forgotten = true }
 
 A list of prompts that others published may take the place of templates, grid and seeds: ``[prompts]``, see
-`vu_core.prompts.PromptList`. What was published with it: ``[original]``, ``[[published]]`` and ``deviations``, see
+`vu_core.prompts.PromptList`. Where classifiers are measured, the dataset's own pictures take the place of all that is
+drawn, and of the sampler: ``[pictures]``, see
+`vu_core.asked.AskedPictures`. What was published with it: ``[original]``, ``[[published]]`` and ``deviations``, see
 `vu_core.published`. What no plugin provides yet: ``[needs]``. docs/reference/protocols.md shows each.
 """
 
@@ -42,6 +44,7 @@ from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from vu_core.asked import AskedPictures
 from vu_core.config import validate
 from vu_core.errors import ConfigError, did_you_mean
 from vu_core.models import resource_path
@@ -68,7 +71,7 @@ class Protocol:
     """One evaluation: which pictures are drawn, who judges them, what is computed.
 
     The pictures are every template for every combination of the grid's concepts, once a seed; or one for each
-    row of a list of prompts.
+    row of a list of prompts; or the dataset's own, about which a classifier is asked.
 
     Attributes:
         name: With its version: ``"emoji@1"``. A changed protocol is a new version.
@@ -83,8 +86,9 @@ class Protocol:
             different prompts is independent, as intervals over prompts assume. Before and after
             unlearning have the same noise either way.
         articles: Whether ``a`` before a vowel becomes ``an``.
-        sampler: How the pictures are drawn.
+        sampler: How the pictures are drawn; None where none are.
         prompts: The list of prompts, where it takes the place of templates, grid and seeds.
+        pictures: The dataset's own pictures, where they take the place of all that is drawn.
         scorers: Names of the scorers by role.
         metrics: Options by the metric's name, in the order of the report.
         needs: What no plugin provides yet, by the name of the scorer or metric, and what it takes.
@@ -97,7 +101,7 @@ class Protocol:
 
     name: str
     dataset: str
-    sampler: SamplerSettings
+    sampler: SamplerSettings | None
     metrics: Mapping[str, Mapping[str, Any]]
     templates: tuple[str, ...] = ()
     grid: Mapping[str, tuple[str, ...] | Literal["all"]] = field(default_factory=dict)
@@ -106,6 +110,7 @@ class Protocol:
     seed_rule: Literal["shared", "per-prompt"] = "shared"
     articles: bool = False
     prompts: PromptList | None = None
+    pictures: AskedPictures | None = None
     scorers: Mapping[str, str] = field(default_factory=dict)
     needs: Mapping[str, str] = field(default_factory=dict)
     original: Original | None = None
@@ -120,8 +125,15 @@ class Protocol:
         return self.prompts.kinds if self.prompts else tuple(self.grid)
 
     @property
+    def family(self) -> str:
+        """Of the models that it measures."""
+        return "classifier" if self.pictures else "text-to-image"
+
+    @property
     def noise(self) -> str:
-        """How a seed becomes noise, in the words of `Original`."""
+        """How a seed becomes noise, in the words of `Original`; nothing where no picture is drawn."""
+        if self.sampler is None:
+            return ""
         if self.sampler.noise == "sequential":
             return "sequential"
         return "per-row" if self.prompts else self.seed_rule
@@ -137,8 +149,8 @@ class _File:
 
     name: str
     dataset: str
-    sampler: dict[str, Any]
     metrics: dict[str, Any]
+    sampler: dict[str, Any] = field(default_factory=dict)
     templates: tuple[str, ...] = ()
     grid: dict[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
@@ -146,6 +158,7 @@ class _File:
     seed_rule: Literal["shared", "per-prompt"] = "shared"
     articles: bool = False
     prompts: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, Any] = field(default_factory=dict)
     scorers: dict[str, str] = field(default_factory=dict)
     needs: dict[str, str] = field(default_factory=dict)
     original: dict[str, Any] = field(default_factory=dict)
@@ -219,12 +232,13 @@ def parse_protocol(table: Mapping[str, Any], *, sha256: str = "") -> Protocol:
         templates=file.templates,
         grid={kind: _grid_row(kind, value, file.dataset) for kind, value in file.grid.items()},
         seeds=file.seeds,
-        sampler=_validated(SamplerSettings, file.sampler, "[sampler]"),
+        sampler=None if file.pictures else _validated(SamplerSettings, file.sampler, "[sampler]"),
         metrics={name: _options(name, value) for name, value in file.metrics.items()},
         summary=file.summary,
         seed_rule=file.seed_rule,
         articles=file.articles,
         prompts=_validated(PromptList, file.prompts, "[prompts]") if file.prompts else None,
+        pictures=_validated(AskedPictures, file.pictures, "[pictures]") if file.pictures else None,
         scorers=file.scorers,
         needs=file.needs,
         original=_validated(Original, file.original, "[original]") if file.original else None,
@@ -236,8 +250,17 @@ def parse_protocol(table: Mapping[str, Any], *, sha256: str = "") -> Protocol:
 
 
 def _check_pictures(file: _File) -> None:
-    """Check that a file says which pictures are drawn, in one of the two ways."""
+    """Check that a file says which pictures it asks for, in one of the three ways."""
     crossed = {key: getattr(file, key) for key in ("templates", "seeds", "grid")}
+    if file.pictures:
+        drawing = {**crossed, "sampler": file.sampler, "prompts": file.prompts, "scorers": file.scorers}
+        given = [key for key, value in drawing.items() if value]
+        if given:
+            raise ConfigError(
+                f"'{given[0]}' and [pictures] are both given",
+                hint="With [pictures] a classifier answers a dataset's pictures: nothing is drawn or judged.",
+            )
+        return
     if file.prompts:
         given = [key for key, value in crossed.items() if value]
         if given:
@@ -258,20 +281,25 @@ def samples_of(
     """Yield every picture that ``protocol`` asks for, always in the same order.
 
     Ids are file names made of the concepts, the template (when there are several) and the seed:
-    ``"cat-noto-0"``; or the place in a list of prompts: ``"00012"``. All seeds of one prompt share a cluster.
+    ``"cat-noto-0"``; or the place in a list of prompts: ``"00012"``; or the pictures' own. All seeds of one prompt
+    share a cluster.
 
     Args:
         protocol: The protocol.
-        dataset: Where the grid's concepts come from; None where the protocol names no dataset.
+        dataset: Where the grid's concepts, or the pictures, come from; None where the protocol names no dataset.
         forget: What is forgotten, which the prompts of some lists ask for.
         download: Whether a list of prompts may be fetched over the network.
 
     Raises:
-        ConfigError: The grid names a concept that ``dataset`` does not have, or the list of prompts is another.
+        ConfigError: The grid names a concept that ``dataset`` does not have, or that has no pictures, or the list of
+            prompts is another.
         DataError: The list of prompts is not on this machine.
     """
     if protocol.prompts:
         yield from protocol.prompts.samples(forget, download=download)
+        return
+    if protocol.pictures:
+        yield from protocol.pictures.samples(dataset)
         return
     source = dataset if protocol.dataset else None
     rows = [_concepts(kind, names, source) for kind, names in protocol.grid.items()]
@@ -291,31 +319,6 @@ def samples_of(
                     attributes={concept.kind: concept.name for concept in cell},
                     cluster=cluster,
                 )
-
-
-def describe(protocol: Protocol) -> dict[str, str]:
-    """Return the protocol as rows for people: what is drawn, how, who judges, what is computed, what was published."""
-    sampler, listed = protocol.sampler, protocol.prompts
-    drawn = f"{sampler.steps} steps, guidance {sampler.guidance_scale:g}, {sampler.scheduler or 'stored scheduler'}"
-    prompts = f"{listed.file}, sha256 {listed.sha256[:12]}, from {listed.url}" if listed else ""
-    seeds = f"{', '.join(map(str, protocol.seeds))} " if protocol.seeds else ""
-    return {
-        "dataset": protocol.dataset,
-        "prompts": prompts or "; ".join(protocol.templates),
-        "grid": " x ".join(f"{kind}: {_names(names)}" for kind, names in protocol.grid.items()),
-        "seeds": f"{seeds}({protocol.noise} noise)",
-        "sampler": drawn,
-        "scorers": ", ".join(f"{role}: {name}" for role, name in protocol.scorers.items()),
-        "metrics": ", ".join(_with_options(name, options) for name, options in protocol.metrics.items()),
-        **{f"needs {name}": what for name, what in protocol.needs.items()},
-        "as published": str(protocol.original or ""),
-        **{f"deviation {number}": sentence for number, sentence in enumerate(protocol.deviations, 1)},
-        **{f"published {number}": str(row) for number, row in enumerate(protocol.published, 1)},
-    }
-
-
-def _with_options(metric: str, options: Mapping[str, Any]) -> str:
-    return f"{metric} ({', '.join(f'{key}={value}' for key, value in options.items())})" if options else metric
 
 
 def _validated(cls: type[C], values: Mapping[str, Any], table: str) -> C:
@@ -379,7 +382,3 @@ def _concepts(kind: str, names: tuple[str, ...] | Literal["all"], dataset: Datas
 
 def _noise_seed(seed: int, prompt: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{prompt}".encode()).digest()[:4], "little")
-
-
-def _names(names: tuple[str, ...] | Literal["all"]) -> str:
-    return names if isinstance(names, str) else ", ".join(names)

@@ -100,9 +100,9 @@ def deviations(
         metrics: Names of the metrics that are measured.
         scorers: Names of the judges that these need, by role.
     """
-    sampler = protocol.sampler
+    drawing = ("scheduler", "steps", "guidance_scale", "height", "width")
     here = {
-        **{name: getattr(sampler, name) for name in ("scheduler", "steps", "guidance_scale", "height", "width")},
+        **({name: getattr(protocol.sampler, name) for name in drawing} if protocol.sampler else {}),
         "model": model,
         "dtype": dtype,
         "noise": protocol.noise,

@@ -63,6 +63,7 @@ class Record:
             none was.
         applied: What was in effect when the model was measured after, in the order it was made: ``sha256``,
             ``kind``, ``scale``, ``unlearner`` and ``forget`` of each edit.
+        retrained: The retrained models that it was held against, in the same form.
         protocol: Name, version and sha256 of the protocol; None when nothing was measured.
         scorers: By role: name and version.
         seed: The run's seed.
@@ -82,6 +83,7 @@ class Record:
     model: dict[str, Any] = field(default_factory=dict)
     edit: Mapping[str, Any] | None = None
     applied: list[Mapping[str, Any]] = field(default_factory=list)
+    retrained: list[Mapping[str, Any]] = field(default_factory=list)
     protocol: Mapping[str, Any] | None = None
     scorers: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0

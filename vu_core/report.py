@@ -79,10 +79,12 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
     """
     forget = ", ".join(concept.name for concept in plan.unlearning.request.forget)
     unlearner = plan.unlearning.unlearner
+    measured = plan.evaluation.protocol if plan.evaluation else None
+    drawn = measured is None or not measured.pictures
     lines = [
         "---",
-        "library_name: diffusers",
-        "tags: [machine-unlearning, concept-erasure]",
+        f"library_name: {'diffusers' if drawn else 'pytorch'}",
+        f"tags: [machine-unlearning, {'concept-erasure' if drawn else 'image-classification'}]",
         "---",
         "",
         f"# {plan.model.name} without {forget}",
@@ -90,11 +92,10 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
         f"Made by `{unlearner.spec.name}` ({unlearner.plugin} {unlearner.version}) "
         f"with preset `{plan.spec.preset}`; repeat it with `vu run -c run.toml`.",
         "",
-        f"![before and after]({CONTACT_SHEET})",
-        "",
+        *([f"![before and after]({CONTACT_SHEET})", ""] if drawn else []),
         *as_markdown(record.results),
         "",
-        f"Intervals are 95 %, of the change; protocol `{plan.spec.protocol}`, seed {plan.spec.seed}. "
+        f"{_explained(record)}; protocol `{plan.spec.protocol}`, seed {plan.spec.seed}. "
         "All numbers, versions and hashes are in `record.json`.",
     ]
     if record.warnings:
@@ -104,6 +105,13 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
     path = folder / CARD
     write_text(path, "\n".join(lines) + "\n")
     return path
+
+
+def _explained(record: Record) -> str:
+    """Return what the table's last columns are."""
+    if any(result.reference is not None for result in record.results):
+        return f"Retrained: mean of {len(record.retrained)} models that never learned what is forgotten"
+    return "Intervals are 95 %, of the change"
 
 
 def _row_concepts(plan: EvaluationPlan) -> list[Concept]:

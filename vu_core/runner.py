@@ -13,13 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core.comparison import Comparison, Judges
+from vu_core.comparison import Judges
 from vu_core.context import RunContext
 from vu_core.editfiles import EDIT_FILE, LORA_FILE, read_edit, write_edit
 from vu_core.edits import Edit
 from vu_core.errors import RunError
 from vu_core.files import atomic_path
-from vu_core.measuring import IMAGES, draw_contact_sheet, measure
+from vu_core.measuring import measure, subject_of
 from vu_core.planning import Plan
 from vu_core.records import RECORD_FILE, Record, Stage, environment, read_record
 from vu_core.report import write_card
@@ -139,10 +139,10 @@ class _Run:
             edit = self._unlearn(detail)
         if self.plan.evaluation is None:
             return
-        comparison = Comparison(plan=self.plan.evaluation, model=self.model, root=self.folder / IMAGES, ctx=self.ctx)
-        measure(comparison, (edit,), self.stages, self.judges, self.plan.unlearning.earlier)
+        subject = subject_of(self.plan.evaluation, self.model, self.ctx)
+        measure(subject, (edit,), self.stages, self.judges, self.plan.unlearning.earlier)
         with self.stages.stage("report"):
-            draw_contact_sheet(comparison, self.folder, compared=True)
+            subject.sheet(compared=True)
             write_card(self.folder, self.plan, self.record)
 
     def _unlearn(self, detail: dict[str, Any]) -> Edit:

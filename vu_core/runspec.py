@@ -36,6 +36,7 @@ class RunSpec:
         protocol: Name or path of a TOML file; empty for the model's own.
         metrics: Names; empty for the protocol's own.
         scorers: Names by role, in place of the protocol's own.
+        retrained: Folders of runs of ``retrain`` that a classifier is held against, besides what its plugin carries.
         preset: Name of the model's preset; empty for its ``"default"``, ``"none"`` for none.
         options: The unlearner's options by name.
         seed: Seed of all randomness of the unlearner.
@@ -56,6 +57,7 @@ class RunSpec:
     protocol: str = ""
     metrics: tuple[str, ...] = ()
     scorers: dict[str, str] = field(default_factory=dict)
+    retrained: tuple[str, ...] = ()
     preset: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     seed: int = field(default=0, metadata={"ge": 0, "le": 2**63 - 1})

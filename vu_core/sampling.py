@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core.cache import ImageCache, key_sha256
+from vu_core.cache import ContentCache, key_sha256
 from vu_core.edits import applied, check_unedited
 from vu_core.errors import ComputeError
 from vu_core.files import atomic_path
@@ -51,7 +51,7 @@ def draw(
     folder: Folder,
     ctx: RunContext,
     *,
-    cache: ImageCache,
+    cache: ContentCache,
     label: str,
 ) -> dict[str, int]:
     """Put the picture of every sample into ``folder``, from the cache or newly drawn.

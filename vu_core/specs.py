@@ -167,6 +167,8 @@ class ModelSpec(Spec):
         capabilities: Names of the capabilities in `vu_core.interfaces` that it offers.
         family: ``"text-to-image"`` or ``"classifier"``.
         marker: File that identifies a folder of this format: ``"model_index.json"``.
+        marker_text: What the marker holds, where folders of other formats have a file of that name, too.
+        hub: Whether it also loads models by their id on a hub.
         adopts: Classes of objects that it makes a model of, subclasses included, under their full names:
             ``"diffusers.pipelines.pipeline_utils.DiffusionPipeline"``.
         adopter: ``"module:attribute"`` of the function that does.
@@ -180,7 +182,9 @@ class ModelSpec(Spec):
         retrained: ``"package:path"`` of a folder of edits that the unlearner ``retrain`` made of this model: what
             runs that forget the same are held against.
         trainer: ``"module:attribute"`` of a loader's function ``train(dataset, config, ctx)``, which trains a model
-            on a dataset's pictures and writes a folder that the loader reads.
+            on a dataset's pictures and writes a folder that the loader reads, ``ctx.out_dir``; it continues what was
+            interrupted there. It returns JSON values for the folder's ``vu_training.json``: ``recipe``, the settings
+            that it trained with, and ``measured``: numbers by name, each with ``value``, ``unit``, ``n``, ``interval``.
         config: ``"module:Class"`` of the trainer's options.
     """
 
@@ -189,6 +193,8 @@ class ModelSpec(Spec):
     capabilities: tuple[str, ...] = ()
     family: str = "text-to-image"
     marker: str = ""
+    marker_text: str = ""
+    hub: bool = False
     adopts: tuple[str, ...] = ()
     adopter: str = ""
     folder: str = ""

@@ -12,8 +12,9 @@ from vu_core.types import FORGET, POOLED, Interval, Result
 if TYPE_CHECKING:
     from rich.table import Table
 
-_ARROWS = {"up": "↑", "down": "↓", "none": "–"}
+_ARROWS = {"up": "↑", "down": "↓", "reference": "→", "none": "–"}
 _COMPARED = ("metric", "group", "before", "after", "change", "95 % interval", "best", "n")
+_HELD = ("metric", "group", "before", "after", "retrained", "gap", "its noise", "best", "n")
 _ALONE = ("metric", "group", "value", "95 % interval", "best", "n")
 _NOISE = "~"
 _ACCURACY = "ira"
@@ -61,10 +62,14 @@ def as_html(results: Sequence[Result]) -> str:
 
 def as_markdown(results: Sequence[Result]) -> list[str]:
     """Return the pooled results as the lines of a Markdown table."""
-    lines = ["| metric | group | before | after | change | 95 % interval | n |", "|---|---|---|---|---|---|---|"]
+    held = any(result.reference is not None for result in results)
+    distance = ("retrained", "gap", "its noise") if held else ("change", "95 % interval")
+    columns = ("metric", "group", "before", "after", *distance, "n")
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for r in pooled(results):
         name = f"{r.metric} ({r.unit})" if r.unit else r.metric
-        numbers = (number(r.before, r.unit), number(r.after, r.unit), _change(r), _interval(r), str(r.n))
+        compared = _reference(r) if held else (_change(r), _interval(r))
+        numbers = (number(r.before, r.unit), number(r.after, r.unit), *compared, str(r.n))
         lines.append(f"| {' | '.join((name, r.group, *numbers))} |")
     return lines
 
@@ -77,11 +82,18 @@ def names_line(results: Sequence[Result]) -> str:
 
 def noise_line(results: Sequence[Result]) -> str:
     """Return what the mark of changes within noise means, where the table has one; else nothing."""
+    held = [result for result in results if result.reference is not None]
+    if held:
+        models = max(result.reference_n for result in held)
+        mark = f"; {_NOISE} no farther than these from each other" if any(map(within_reference_noise, held)) else ""
+        return f"retrained: mean of {models} models that never learned what is forgotten{mark}"
     return f"{_NOISE} within noise: the interval holds 0" if any(map(within_noise, pooled(results))) else ""
 
 
 def damage_line(results: Sequence[Result], neighbours: Sequence[str] = ()) -> str:
     """Return which retained concepts lost most accuracy, in a sentence that marks those in ``neighbours``."""
+    if any(result.direction == "reference" for result in results):
+        return ""  # a classifier's classes: what matters is the distance from retrained models
     if not any(result.metric == _ACCURACY for result in results):
         return f"Most damaged: unknown, {_ACCURACY} was not measured"
     damaged = most_damaged(results)
@@ -122,24 +134,44 @@ def _shown(results: Sequence[Result], forgotten: Sequence[str]) -> list[Result]:
 
 
 def _cells(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return headings and rows; without the columns of a comparison when nothing came after."""
+    """Return headings and rows; without the columns of a comparison when nothing came after.
+
+    Where there are retrained models, the distance from them takes the place of the change.
+    """
     compared = any(result.after is not None for result in results)
+    held = any(result.reference is not None for result in results)
     rows, above = [], ""
     for result in results:
         name = f"{short_name(result.metric)} {result.unit}".rstrip() if result.metric != above else ""
         above = result.metric
         value = number(result.before, result.unit)
         numbers: tuple[str, ...] = (value, _interval_of(result, result.before_interval))
-        if compared:
+        if held:
+            numbers = (value, number(result.after, result.unit), *_reference(result))
+        elif compared:
             numbers = (value, number(result.after, result.unit), _change(result), _interval(result))
         best = _ARROWS[result.direction] + ("" if result.ideal is None else f" {result.ideal:g}")
         rows.append((name, result.group, *numbers, best, str(result.n)))
-    return _COMPARED if compared else _ALONE, rows
+    return _HELD if held else _COMPARED if compared else _ALONE, rows
 
 
 def within_noise(result: Result) -> bool:
     """Return whether the interval of the change holds 0."""
     return result.interval is not None and result.interval.low <= 0 <= result.interval.high
+
+
+def within_reference_noise(result: Result) -> bool:
+    """Return whether the gap is no larger than the distance of a retrained model from the others."""
+    return result.gap is not None and result.reference_noise is not None and abs(result.gap) <= result.reference_noise
+
+
+def _reference(result: Result) -> tuple[str, str, str]:
+    """Return what retrained models have, the distance from them, and how far they lie apart themselves."""
+    gap = "–"
+    if result.gap is not None:
+        mark = f"{_NOISE} " if within_reference_noise(result) else ""
+        gap = f"{mark}{result.gap:+.{_decimals(result.gap, result.unit)}f}"
+    return number(result.reference, result.unit), gap, number(result.reference_noise, result.unit)
 
 
 def _change(result: Result) -> str:

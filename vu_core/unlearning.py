@@ -27,8 +27,8 @@ def make_edit(plan: UnlearnPlan, model: Model, ctx: RunContext) -> Edit:
     """Return the edit that ``plan`` makes of ``model``, checked, with what was asked in its ``info``.
 
     Where the model has forgotten before, the edit is made of it with the earlier edits in its weights, and is to be
-    applied after them. ``info`` gets ``model``, ``plugin``, ``preset``, ``config``, ``seed`` and ``request``, and then
-    ``after``, beside what the unlearner says itself.
+    applied after them. ``info`` gets ``model``, ``plugin``, ``preset``, ``config``, ``seed``, ``request`` and
+    ``data``, and then ``after``, beside what the unlearner says itself.
 
     Raises:
         PluginError: The unlearner returned something else.
@@ -66,6 +66,7 @@ def _stamp(plan: UnlearnPlan, model: Model) -> dict[str, Any]:
         "config": plan.options,
         "seed": plan.seed,
         "request": asdict(plan.request),
+        "data": dict(plan.facts),
     }
     # As it reads from a file: tuples are lists there.
     values: dict[str, Any] = json.loads(json.dumps(stamp))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import RunError
 from vu_core.files import write_text
-from vu_core.interfaces import Classes
+from vu_core.interfaces import Answers, Classes
 
 if TYPE_CHECKING:
     from vu_core.judging import Judged
@@ -36,11 +36,12 @@ class Verdict:
     Attributes:
         sample: The sample's id.
         cluster: Samples of one prompt share it.
-        attributes: What the prompt asks to see, by kind.
+        attributes: What the prompt asks to see, or a dataset's picture shows, by kind.
         prompt: Text given to the model; empty where an older vu did not write it.
         seed: Seed of the initial noise; None where an older vu did not write it.
         before: Class or number by the judge's role, of the base model's picture.
         after: The same of the edited model's picture.
+        split: Of a dataset's picture, about which a classifier was asked: what it answered stands by its kind.
     """
 
     sample: str
@@ -50,6 +51,7 @@ class Verdict:
     seed: int | None = None
     before: dict[str, str | float] = field(default_factory=dict)
     after: dict[str, str | float] = field(default_factory=dict)
+    split: str = ""
 
 
 class Verdicts:
@@ -61,7 +63,10 @@ class Verdicts:
     def watch(self, name: str, judged: Judged) -> None:
         """Add a batch of the pictures called ``name``: ``"before"`` or ``"after"``."""
         scores = judged.batch.scores if judged.batch else {}
-        seen = {role: _plain(score, len(judged.samples)) for role, score in scores.items()}
+        seen = {
+            score.kind if isinstance(score, Answers) else role: _plain(score, len(judged.samples))
+            for role, score in scores.items()
+        }
         for i, sample in enumerate(judged.samples):
             row = self._found.setdefault(
                 sample.id,
@@ -71,6 +76,7 @@ class Verdicts:
                     attributes=dict(sample.attributes),
                     prompt=sample.prompt,
                     seed=sample.seed,
+                    split=sample.split,
                 ),
             )
             getattr(row, name).update({role: values[i] for role, values in seen.items() if i in values})
@@ -103,6 +109,8 @@ def _plain(score: Any, count: int) -> dict[int, str | float]:
     """Return class or number by position; without those that are not finite, nothing where a judge gives neither."""
     if isinstance(score, Classes):
         return dict(enumerate(score.labels()))
+    if isinstance(score, Answers):
+        return {i: score.names[place] for i, place in enumerate(score.logits.argmax(dim=1).tolist())}
     # Features are not turned into lists: a batch of them may be gigabytes.
     values = score.tolist() if getattr(score, "ndim", 0) == 1 else []
     if len(values) != count or not all(isinstance(value, float) for value in values):

@@ -5,13 +5,13 @@ import os
 
 import pytest
 
-from vu_core.cache import ImageCache, cache_dir, key_sha256
+from vu_core.cache import ContentCache, cache_dir, key_sha256
 from vu_core.errors import ConfigError
 
 
 @pytest.fixture
 def cache(tmp_path):
-    return ImageCache(root=tmp_path / "images", limit_bytes=10_000)
+    return ContentCache(root=tmp_path / "images", limit_bytes=10_000)
 
 
 def test_what_is_put_is_found_by_an_equal_key_only(cache):
@@ -59,11 +59,11 @@ def test_the_environment_moves_and_limits_it(monkeypatch, tmp_path):
     monkeypatch.setenv("VU_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("VU_CACHE_LIMIT_GB", "0.5")
     assert cache_dir() == tmp_path
-    assert ImageCache.of_user() == ImageCache(root=tmp_path / "images", limit_bytes=500_000_000)
+    assert ContentCache.of_user() == ContentCache(root=tmp_path / "images", limit_bytes=500_000_000)
 
 
 @pytest.mark.parametrize("given", ["much", "-1", "nan", "inf", ""])
 def test_a_limit_that_is_no_size_is_refused(monkeypatch, given):
     monkeypatch.setenv("VU_CACHE_LIMIT_GB", given)
     with pytest.raises(ConfigError, match="VU_CACHE_LIMIT_GB"):
-        ImageCache.of_user()
+        ContentCache.of_user()

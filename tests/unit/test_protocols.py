@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from vu_core.cli._protocol import protocol_rows
 from vu_core.errors import ConfigError
-from vu_core.protocols import describe, parse_protocol, read_protocol, samples_of
+from vu_core.protocols import parse_protocol, read_protocol, samples_of
 from vu_core.published import deviations
 from vu_core.types import Concept
 
@@ -68,7 +69,7 @@ def test_read_protocol(tmp_path: Path):
     assert protocol.metrics == {"ua": {}, "cra": {"pooled": True}}
     assert protocol.facts()["name"] == "toy@1"
     assert len(protocol.facts()["sha256"]) == 64
-    assert describe(protocol)["grid"] == "object: all x style: noto"
+    assert protocol_rows(protocol)["grid"] == "object: all x style: noto"
 
 
 def test_samples_cross_the_grid_in_a_fixed_order():
@@ -151,7 +152,7 @@ def test_what_was_published_is_kept_and_described():
         published=[PUBLISHED],
         needs={"toy-object": "a file"},
     )
-    rows = describe(protocol)
+    rows = protocol_rows(protocol)
     assert rows["published 1"] == "ESD: ua 98.58 [paper, arXiv:2402.11846]"
     assert (rows["as published"], rows["needs toy-object"]) == ("steps 100, object vit", "a file")
     here = {"model": "m", "dtype": "float32", "pictures": 1, "metrics": ["ua"], "scorers": {"object": "toy-object"}}

@@ -23,6 +23,7 @@ COMMANDS = (
     "report",
     "compare",
     "sample",
+    "train",
     "export",
     "list",
     "info",

@@ -40,6 +40,8 @@ def group_table(
         table.add_column("n", justify="right")
     last = [""] if counted else []
     table.add_row("base model", *(Text(number(r.before, r.unit)) for r in base.values()), *last)
+    if any(result.reference is not None for result in base.values()):
+        table.add_row("retrained", *(Text(number(r.reference, r.unit)) for r in base.values()), *last)
     for name, results, count in rows:
         cells = [Text(_after(result) if result else "–") for result in results]
         table.add_row(Text(name), *cells, *([count] if counted else []))

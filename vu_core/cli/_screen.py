@@ -60,7 +60,11 @@ def measured_rows(plan: EvaluationPlan | None, *, compared: bool = True) -> dict
         "neighbours": ", ".join(concept.text for concept in plan.neighbours) or "–",
         "protocol": f"{plan.protocol.name}: {len(plan.samples)} pictures{' before, as many after' if compared else ''}",
         "metrics": ", ".join(use.spec.name for use in plan.metrics),
-        "scorers": ", ".join(f"{role}={entry.spec.name}" for role, entry in plan.scorers.items()),
+        **(
+            {"held against": f"{len(plan.retrained)} retrained models"}
+            if plan.protocol.pictures
+            else {"scorers": ", ".join(f"{role}={entry.spec.name}" for role, entry in plan.scorers.items())}
+        ),
     }
 
 
@@ -82,14 +86,15 @@ def show_measured(record: Record, *, kept: bool) -> None:
         compared = bool(record.applied)
         forgotten = [name for edit in record.applied for name in edit["forget"]]
         console.print(rich_table(record.results, forgotten if len(forgotten) > 1 else ()))
-        same = "Same prompts and noise before and after" if compared else ""
+        drawn = any(stage.name.startswith("sample") for stage in record.stages)
+        same = f"Same {'prompts and noise' if drawn else 'pictures'} before and after" if compared else ""
         if earlier := record.request.get("earlier"):
             same = f"{same}; {', '.join(earlier)} forgotten earlier, in both"
         console.print(
             "; ".join(filter(None, (same, names_line(record.results), noise_line(record.results)))), markup=False
         )
-        if compared:
-            console.print(damage_line(record.results, record.request["neighbours"]), markup=False)
+        if compared and (damage := damage_line(record.results, record.request["neighbours"])):
+            console.print(damage, markup=False)
     _say_list(console, "warning", record.warnings)
     _say_list(console, "error", record.errors)
     console.print(_time_line(record), markup=False, style="dim")

@@ -31,6 +31,9 @@ def bench_command(
     scorer: Annotated[
         list[str] | None, typer.Option(help="Judge in place of the protocol's, role=name; see 'vu list scorer'.")
     ] = None,
+    retrained: Annotated[
+        list[str] | None, typer.Option(help="Folder of runs of 'retrain' that classifiers are held against.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="The model's preset for the unlearners, or 'none'.")] = None,
     option: Annotated[
         list[str] | None,
@@ -61,6 +64,7 @@ def bench_command(
         "dataset": dataset,
         "data": pairs(data, *DATA) or None,
         "metrics": names(metric),
+        "retrained": tuple(retrained) if retrained else None,
         "scorers": pairs(scorer, *SCORER) or None,
         "preset": preset,
         "device": device,

@@ -1,4 +1,4 @@
-"""``vu cache``: where the pictures that runs share are, how much there is, and emptying it."""
+"""``vu cache``: where the pictures and answers that runs share are, how much there is, and emptying it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ def cache_command(
     action: Annotated[str, typer.Argument(help="'where', 'size' or 'clear'.")] = "size",
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show or empty the store of pictures that all runs share.
+    """Show or empty the store of pictures and answers that all runs share.
 
     $VU_CACHE_DIR moves it, $VU_CACHE_LIMIT_GB limits it (default 10).
     """
     import json
 
-    from vu_core.cache import ImageCache
+    from vu_core.cache import ContentCache
     from vu_core.errors import ConfigError, did_you_mean
 
-    cache = ImageCache.of_user()
+    cache = ContentCache.of_user()
     if action not in ("where", "size", "clear"):
         suggestion = did_you_mean(action, ("where", "size", "clear"))
         raise ConfigError(f"'vu cache {action}' is not known. {suggestion}".strip(), hint="Say where, size or clear.")

@@ -32,6 +32,9 @@ def eval_command(
     scorer: Annotated[
         list[str] | None, typer.Option(help="Judge in place of the protocol's, role=name; see 'vu list scorer'.")
     ] = None,
+    retrained: Annotated[
+        list[str] | None, typer.Option(help="Folder of runs of 'retrain' that a classifier is held against.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
     download: Annotated[bool, typer.Option("--download", help="Allow fetching model and data from a hub.")] = False,
@@ -49,29 +52,35 @@ def eval_command(
     from vu_core.cli._arguments import DATA, SCORER, names, pairs
     from vu_core.measuring import plan_measuring
     from vu_core.models import plan_model
+    from vu_core.protocols import load_protocol
     from vu_core.registry import Registry
     from vu_core.subjects import find_subject
 
+    registry = Registry.discover()
     subject = find_subject(what or (), model)
     subject = replace(subject, edits=tuple(edit.scaled(edit_scale) for edit in subject.edits))
     again = subject.run if not protocol else None
+    named = again.protocol if again else protocol
+    families = (load_protocol(named, registry).family,) if named and not subject.model else ()
+    chosen = plan_model(subject.model, registry, families)
     plan = plan_measuring(
-        plan_model(subject.model, registry := Registry.discover()),
+        chosen,
         subject.edits,
         registry,
-        protocol=again.protocol if again else protocol,
+        protocol=named,
         forget=names(forget) or (),
         dataset=dataset or (subject.run.dataset if subject.run else ""),
         data=pairs(data, *DATA) or (subject.run.data if subject.run else {}),
         metrics=names(metric) or (again.metrics if again else ()),
         scorers={**(again.scorers if again else {}), **pairs(scorer, *SCORER)},
+        retrained=tuple(retrained or ()) or (again.retrained if again else ()),
         download=download,
     )
     if dry_run:
         _show_plan(plan, subject, out, json_output=json_output)
         return
     loading = {"device": device, "dtype": dtype, "download": download, "revision": revision}
-    _carry_out(plan, subject, out, loading, json_output=json_output)
+    _carry_out(plan, chosen.name, subject, out, loading, json_output=json_output)
 
 
 def _show_plan(plan: EvaluationPlan, subject: Subject, out: Path | None, *, json_output: bool) -> None:
@@ -89,7 +98,13 @@ def _show_plan(plan: EvaluationPlan, subject: Subject, out: Path | None, *, json
 
 
 def _carry_out(
-    plan: EvaluationPlan, subject: Subject, out: Path | None, loading: dict[str, Any], *, json_output: bool
+    plan: EvaluationPlan,
+    model_name: str,
+    subject: Subject,
+    out: Path | None,
+    loading: dict[str, Any],
+    *,
+    json_output: bool,
 ) -> None:
     from contextlib import nullcontext
     from tempfile import TemporaryDirectory
@@ -102,7 +117,7 @@ def _carry_out(
 
     if out is not None:
         check_folder(out)
-    model = load_model(subject.model, **loading)
+    model = load_model(model_name, **loading)
     _screen.interrupt_on_terminate()
     surface = Surface(track=progress.track, say=progress.say)
     with nullcontext(out) if out else TemporaryDirectory(prefix="vu-") as folder:

@@ -114,9 +114,10 @@ def _protocol(spec: Spec) -> dict[str, str]:
 
     if not isinstance(spec, ProtocolSpec):
         return {}
-    from vu_core.protocols import describe, protocol_path, read_protocol
+    from vu_core.cli._protocol import protocol_rows
+    from vu_core.protocols import protocol_path, read_protocol
 
-    return describe(read_protocol(protocol_path(spec)))
+    return protocol_rows(read_protocol(protocol_path(spec)))
 
 
 def _text(key: str, value: Any) -> str:

@@ -31,6 +31,9 @@ def run_command(
     scorer: Annotated[
         list[str] | None, typer.Option(help="Judge in place of the protocol's, role=name; see 'vu list scorer'.")
     ] = None,
+    retrained: Annotated[
+        list[str] | None, typer.Option(help="Folder of runs of 'retrain' that a classifier is held against.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="The model's preset for the unlearner, or 'none'.")] = None,
     option: Annotated[
         list[str] | None, typer.Option("-o", "--option", help="An unlearner's option, key=value.")
@@ -63,6 +66,7 @@ def run_command(
         "dataset": dataset,
         "protocol": protocol,
         "metrics": names(metric),
+        "retrained": tuple(retrained) if retrained else None,
         "preset": preset,
         "seed": seed,
         "device": device,

@@ -57,7 +57,7 @@ def sample_command(
 
 def _draw_into(out: Path, model: Any, edits: list[Any], prompts: list[str], seeds: list[int], settings: Any) -> None:
     from vu_core import progress
-    from vu_core.cache import ImageCache
+    from vu_core.cache import ContentCache
     from vu_core.context import RunContext
     from vu_core.files import atomic_path
     from vu_core.report import grid
@@ -69,7 +69,7 @@ def _draw_into(out: Path, model: Any, edits: list[Any], prompts: list[str], seed
     ]
     context = RunContext(out_dir=out, track=progress.track)
     folder = Folder(out)
-    draw(model, edits, samples, settings, folder, context, cache=ImageCache.of_user(), label="drawing")
+    draw(model, edits, samples, settings, folder, context, cache=ContentCache.of_user(), label="drawing")
     sheet = grid([folder.read(sample) for sample in samples], columns=len(seeds))
     with atomic_path(out / "grid.png") as temporary:
         sheet.save(temporary, format="png")

@@ -5,39 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-
-def _share(default: float, of: str) -> float:
-    share: float = field(default=default, metadata={"help": f"Share of the pictures {of}.", "ge": 0, "lt": 1})
-    return share
+from vu_core.splits import SplitOptions, share
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileOptions:
-    """Where the files of a dataset are, and which of its pictures are in which split.
-
-    A picture's split depends on the seed, its id and the shares alone, not on what else is there.
-    """
+class FileOptions(SplitOptions):
+    """Where the files of a dataset are, and which of its pictures are in which split."""
 
     root: str = field(
         default="",
-        metadata={"help": "Folder or file, or id of a data set on the hub; default: its folder in VU_DATA_DIR."},
-    )
-    split: Literal["source", "random", "temporal"] = field(
-        default="source",
         metadata={
-            "help": "The source's own splits, and random ones where it has none; random ones for all; or by time: "
-            "the newest pictures are for testing."
+            "help": "Folder or file, or id of a data set on the hub; default: its folder in VU_DATA_DIR.",
+            "place": True,
         },
     )
-    seed: int = field(default=0, metadata={"help": "Seed of random splits.", "ge": 0})
-    validation: float = _share(0.1, "for validation, where the source has no such split")
-    test: float = _share(0.1, "for testing, where the source has no such split")
-    membership: float = _share(0.1, "that nothing learns from, for membership attacks")
-    samples: float = _share(0.0, "to learn from that make up the concept 'samples:random', which prompts do not show")
 
-    def __post_init__(self) -> None:
-        if self.validation + self.test + self.membership >= 1:
-            raise ValueError("validation, test and membership leave nothing to learn from: their sum must be below 1")
+
+@dataclass(frozen=True, kw_only=True)
+class ClassOptions(FileOptions):
+    """Options of a benchmark of classification: its test part is the source's."""
+
+    membership: float = share(0.0, "that nothing learns from, for membership attacks")
 
 
 @dataclass(frozen=True, kw_only=True)

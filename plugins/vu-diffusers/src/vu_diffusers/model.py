@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from vu_core import ConfigError, Encoding, ModelError, SamplerSettings, Site
 from vu_core.config import validate
 from vu_core.edits import check_unedited
+from vu_core.modes import evaluating, while_evaluating
 from vu_core.numerics import float32_precision, torch_defaults
+from vu_core.weights import read_json
 from vu_diffusers.families import POOLED, TEXT
 from vu_diffusers.hub import find_folder
-from vu_diffusers.modes import evaluating, while_evaluating
 from vu_diffusers.sources import FolderSource, PipelineSource, Source
 from vu_diffusers.training import Diffusing
-from vu_diffusers.weights import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -314,7 +314,7 @@ class DiffusersModel(Diffusing):
         """Return a pipeline over this model's modules with a scheduler of its own."""
         import diffusers
 
-        from vu_diffusers.loading import quiet
+        from vu_core.quiet import quiet
         from vu_diffusers.sampling import make_scheduler
 
         family = self._source.family

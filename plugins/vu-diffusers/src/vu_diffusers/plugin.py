@@ -15,6 +15,7 @@ def vu_models() -> Iterator[ModelSpec]:
         summary="Load a diffusers text-to-image pipeline (SD 1.x, SD 2.x, SDXL) from a folder or hub id.",
         target="vu_diffusers.model:load",
         marker="model_index.json",
+        hub=True,
         adopts=("diffusers.pipelines.pipeline_utils.DiffusionPipeline",),
         adopter="vu_diffusers.model:adopt",
         capabilities=("TensorSource", "HasSites", "Encodes", "Denoises", "Diffuses", "Samples"),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vu_core import ModelError
 from vu_core.edits import tensor_sha256
 from vu_core.fingerprint import files_sha256
+from vu_core.weights import Weights, read_json
 from vu_diffusers.families import Family, family_of
-from vu_diffusers.weights import Weights, read_json
 
 if TYPE_CHECKING:
     import torch

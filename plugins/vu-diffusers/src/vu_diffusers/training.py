@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core import ModelError
+from vu_core.modes import evaluating
 from vu_core.numerics import torch_defaults
-from vu_diffusers.modes import evaluating
-from vu_diffusers.weights import read_json
+from vu_core.weights import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +111,7 @@ class Diffusing(ABC):
         """A ``DDPMScheduler``: whatever it is sampled with, each family is trained with discrete DDPM noise."""
         from diffusers import DDPMScheduler
 
-        from vu_diffusers.loading import quiet
+        from vu_core.quiet import quiet
 
         with quiet("diffusers"):
             return DDPMScheduler.from_config(dict(self._source.config("scheduler")))

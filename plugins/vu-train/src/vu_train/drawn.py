@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from vu_core import Concept, Data, Sample
-from vu_core.cache import ImageCache
+from vu_core.cache import ContentCache
 from vu_core.context import RunContext
 from vu_core.interfaces import Picture
 from vu_core.sampling import Folder, draw
@@ -43,7 +43,7 @@ def draw_pictures(
     folder = Folder(ctx.out_dir / FOLDER / _FOLDER)
     sampler = replace(model.default_settings(), height=size[0], width=size[1])
     with Processes(ctx.device).first_goes_first():
-        draw(model, [], samples, sampler, folder, ctx, cache=ImageCache.of_user(), label="draw pictures to train on")
+        draw(model, [], samples, sampler, folder, ctx, cache=ContentCache.of_user(), label="draw pictures to train on")
     return [
         Picture(id=sample.id, caption=sample.prompt, attributes=sample.attributes, load=partial(folder.read, sample))
         for sample in samples

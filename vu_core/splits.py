@@ -1,21 +1,64 @@
-"""Which picture is in which split: a function of the seed, the picture's id and the shares alone."""
+"""Which picture is in which split, and which belong to a set to forget: a function of a seed, its id and shares."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
-from vu_core import ConfigError
+from vu_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from vu_core.interfaces import Split
-    from vu_datasets.config import FileOptions
 
 TRAIN: Split = "train"
 VALIDATION: Split = "validation"
 TEST: Split = "test"
 MEMBERSHIP: Split = "membership"
+
+
+def share(default: float, of: str) -> float:
+    """Return the field of an option that is a share of the pictures, in [0, 1).
+
+    Args:
+        default: Its default.
+        of: Which pictures, as its help says it.
+    """
+    found: float = field(default=default, metadata={"help": f"Share of the pictures {of}.", "ge": 0, "lt": 1})
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitOptions:
+    """Which pictures of a dataset are in which split, and which make up a set of samples to forget.
+
+    A picture's split depends on the seed, its id and the shares alone, not on what else is there.
+    """
+
+    split: Literal["source", "random", "temporal"] = field(
+        default="source",
+        metadata={
+            "help": "The source's own splits, and random ones where it has none; random ones for all; or by time: "
+            "the newest pictures are for testing."
+        },
+    )
+    seed: int = field(default=0, metadata={"help": "Seed of random splits.", "ge": 0})
+    validation: float = share(0.1, "for validation, where the source has no such split")
+    test: float = share(0.1, "for testing, where the source has no such split")
+    membership: float = share(0.1, "that nothing learns from, for membership attacks")
+    samples: float = share(0.0, "to learn from that make up the concept 'samples:random', which prompts do not show")
+    indices: str = field(
+        default="",
+        metadata={
+            "help": "File that lists the pictures that make up the concept 'samples:listed': a JSON list, or one a "
+            "line, of ids, or of their places among the pictures that the source has for training, from 0."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.validation + self.test + self.membership >= 1:
+            raise ValueError("validation, test and membership leave nothing to learn from: their sum must be below 1")
 
 
 def draw(seed: int, purpose: str, id_: str) -> float:
@@ -25,7 +68,7 @@ def draw(seed: int, purpose: str, id_: str) -> float:
 
 
 def assign(
-    sources: Mapping[str, str], options: FileOptions, times: Mapping[str, str | float] | None = None
+    sources: Mapping[str, str], options: SplitOptions, times: Mapping[str, str | float] | None = None
 ) -> dict[str, Split]:
     """Return the split of every picture, by id.
 
@@ -38,8 +81,7 @@ def assign(
         ConfigError: A split by time is asked for, but the source gives no times.
 
     Example:
-        >>> from vu_datasets.config import FileOptions
-        >>> assign({"a": "train", "b": "test"}, FileOptions(validation=0, membership=0))
+        >>> assign({"a": "train", "b": "test"}, SplitOptions(validation=0, membership=0))
         {'a': 'train', 'b': 'test'}
     """
     if options.split == "temporal":
@@ -52,7 +94,7 @@ def assign(
     return {id_: fixed[id_] if id_ in fixed else drawn[id_] for id_ in sources}
 
 
-def _by_time(ids: Sequence[str], options: FileOptions, times: Mapping[str, str | float]) -> dict[str, Split]:
+def _by_time(ids: Sequence[str], options: SplitOptions, times: Mapping[str, str | float]) -> dict[str, Split]:
     lacking = [id_ for id_ in ids if id_ not in times]
     if lacking:
         raise ConfigError(
@@ -68,7 +110,7 @@ def _by_time(ids: Sequence[str], options: FileOptions, times: Mapping[str, str |
     return {id_: later[id_] if id_ in later else drawn[id_] for id_ in ids}
 
 
-def _drawn(ids: Iterable[str], parts: Sequence[Split], options: FileOptions) -> dict[str, Split]:
+def _drawn(ids: Iterable[str], parts: Sequence[Split], options: SplitOptions) -> dict[str, Split]:
     """Draw each picture into one of ``parts``, by their shares, or into ``train``."""
     shares = {VALIDATION: options.validation, TEST: options.test, MEMBERSHIP: options.membership}
     found: dict[str, Split] = {}

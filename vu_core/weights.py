@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core import ModelError
+from vu_core.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"'{path}' is missing", hint="The pipeline's folder is incomplete; save it again.") from None
+        raise ModelError(f"'{path}' is missing", hint="The model's folder is incomplete; save it again.") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"'{path}' cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
@@ -104,16 +104,16 @@ def _find(folder: Path) -> tuple[Sequence[Path], str | None]:
     if pickles:
         raise ModelError(
             f"'{folder}' holds pickle weights only ({pickles[0]}), and reading a pickle can run any code in it",
-            hint="Where you trust the file, load the pipeline with diffusers and write it again with "
-            "pipe.save_pretrained(folder, safe_serialization=True).",
+            hint="Where you trust the file, load the model with its library and write it again with "
+            "save_pretrained(folder, safe_serialization=True).",
         )
-    raise ModelError(f"'{folder}' holds no safetensors weights", hint="The pipeline's folder is incomplete.")
+    raise ModelError(f"'{folder}' holds no safetensors weights", hint="The model's folder is incomplete.")
 
 
 def _shards(index: Path) -> Sequence[Path]:
     mapping = read_json(index).get("weight_map")
     if not isinstance(mapping, Mapping) or not mapping:
-        raise ModelError(f"'{index}' has no 'weight_map'", hint="The index file is damaged; save the pipeline again.")
+        raise ModelError(f"'{index}' has no 'weight_map'", hint="The index file is damaged; save the model again.")
     names = sorted(set(map(str, mapping.values())))
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):

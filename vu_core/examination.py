@@ -1,0 +1,127 @@
+"""A classifier's answers to a dataset's pictures before and after an edit, measured against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vu_core.answers import AnswerFile, Question, answer
+from vu_core.cache import ContentCache
+from vu_core.evaluation import AFTER, BEFORE, Meters
+from vu_core.interfaces import MODEL, Batch
+from vu_core.judging import Judged
+from vu_core.retrained import read_retrained
+
+if TYPE_CHECKING:
+    from vu_core.context import RunContext
+    from vu_core.edits import Edit
+    from vu_core.interfaces import Scorer
+    from vu_core.planning import EvaluationPlan
+    from vu_core.types import Result
+
+_RETRAINED = "retrained"
+_BATCH = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What a protocol asks a classifier; the counterpart of `vu_core.comparison.Comparison`, where nothing is drawn.
+
+    Attributes:
+        plan: Which pictures it is asked about, what is computed.
+        model: Offers `Classifies`.
+        folder: The run's folder: answers lie in ``answers`` inside it.
+        ctx: Shows progress.
+        cache: Answers are taken from it where it has them, and put into it.
+    """
+
+    plan: EvaluationPlan
+    model: Any
+    folder: Path
+    ctx: RunContext
+    cache: ContentCache = field(default_factory=ContentCache.of_user)
+
+    stage = "answer"
+
+    def obtain(self, name: str, edits: Sequence[Edit]) -> dict[str, int]:
+        """Ask the model with ``edits`` in effect; keep its answers as ``name``. Return how many were computed."""
+        return answer(
+            self.model,
+            edits,
+            self._question,
+            self.answers(name),
+            self.ctx,
+            cache=self.cache,
+            label=f"asking {name}",
+        )
+
+    def retrained(self, edits: Sequence[Edit]) -> tuple[Edit, ...]:
+        """Return the edits of the retrained models that ``edits`` are held against."""
+        return read_retrained(self.plan.retrained, edits)
+
+    def obtain_retrained(self, edits: Sequence[Edit]) -> dict[str, int]:
+        """Ask every retrained model, each an edit of the base model; return how many answers were computed."""
+        total: dict[str, int] = {"models": len(edits)}
+        for number, edit in enumerate(edits):
+            for key, count in self.obtain(f"{_RETRAINED}-{number}", (edit,)).items():
+                total[key] = total.get(key, 0) + count
+        return total
+
+    def answers(self, name: str) -> AnswerFile:
+        """Return the file of the answers called ``name``."""
+        return AnswerFile(self.folder / "answers" / f"{name}.safetensors")
+
+    def measure(
+        self,
+        scorers: Mapping[str, Scorer],
+        *,
+        compared: bool,
+        retrained: int = 0,
+        watch: Callable[[str, Judged], None],
+    ) -> tuple[list[Result], list[str]]:
+        """Return the results of every metric on the answers, and a sentence for every one that failed.
+
+        Args:
+            scorers: None, as nothing is judged.
+            compared: Whether there are answers after; otherwise those before are measured alone.
+            retrained: How many retrained models were asked.
+            watch: Called with `BEFORE` or `AFTER` and every batch.
+        """
+        others = [f"{_RETRAINED}-{number}" for number in range(retrained)]
+        sets = [BEFORE, *([AFTER] if compared else [])]
+        meters = Meters(self.plan.metrics, self.plan.samples, sets, others)
+        for by_set in self._batches([*sets, *others]):
+            for name in sets:
+                watch(name, by_set[name])
+            meters.take(by_set)
+        return meters.results(scorers), meters.problems()
+
+    def sheet(self, *, compared: bool) -> None:
+        """Draw nothing: the pictures are the dataset's own."""
+
+    @cached_property
+    def _question(self) -> Question:
+        return Question.of(self.plan.samples, self.plan.dataset, self.ctx)  # type: ignore[arg-type]  # as planned
+
+    def _batches(self, names: Sequence[str]) -> Iterator[dict[str, Judged]]:
+        import torch
+
+        read = {name: self.answers(name).read() for name in names}
+        for start in range(0, len(self.plan.samples), _BATCH):
+            samples = self.plan.samples[start : start + _BATCH]
+            nothing = torch.empty(len(samples), 3, 0, 0, dtype=torch.uint8)
+            yield {
+                name: Judged(
+                    samples=samples,
+                    batch=Batch(
+                        samples=samples,
+                        images=nothing,
+                        scores={MODEL: answers.at(slice(start, start + len(samples)))},
+                    ),
+                    failed={},
+                )
+                for name, answers in read.items()
+            }

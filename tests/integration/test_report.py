@@ -66,6 +66,21 @@ def test_a_measurement_has_a_report_too(reporting, vu):
     assert "On cat, hit went from" in Path("measured/report.html").read_text()
 
 
+def test_a_classifier_is_held_against_retrained_models(install_fakes, tmp_path, vu):
+    pytest.importorskip("vu_report", reason="vu-report is not installed")
+    install_fakes("toy-classifier", make_dist(tmp_path / "dist", "vu-report", {}))
+    classify = ("run", "blank", "--forget", "grey", "--device", "cpu")
+    assert vu(*classify, "--out", "alone").exit_code == 0
+    assert "no retrained model to hold that against" in Path("alone/report.html").read_text()
+    for seed in range(3):
+        vu("run", "retrain", "--forget", "grey", "--device", "cpu", "--seed", str(seed), "--out", f"retrained/{seed}")
+    result = vu(*classify, "--retrained", "retrained", "--out", "held")
+    assert result.exit_code == 0, result.output
+    html = Path("held/report.html").read_text()
+    assert '<th scope="col" class="n">Retrained</th>' in html and "3 retrained models have" in html
+    assert "data:image/webp" not in html and 'id="pictures"' not in html
+
+
 def test_a_report_that_cannot_be_written_breaks_no_run(reporting, vu, monkeypatch):
     import vu_report.writing
 
@@ -92,9 +107,7 @@ def test_runs_side_by_side_on_the_screen_as_json_and_as_a_page(reporting, vu):
     assert result.exit_code == 0, result.output
     assert "measured on: forget" in result.stdout and "base model" in result.stdout
     assert "Outdone by no other run in hit on forget and hit on retain: weak" in result.stdout
-    assert (
-        "<h1>Outdone by no other in hit on forget and hit on retain: strong.</h1>" in Path("compare.html").read_text()
-    )
+    assert "<h1>Outdone by no other in hit on forget and hit on retain: weak.</h1>" in Path("compare.html").read_text()
     result = vu("compare", "weak", "strong", "--json")
     found = json.loads(result.stdout)
     # The toy's metric counts a hit as good, on what is forgotten too.

@@ -61,6 +61,8 @@ def test_a_picture_that_is_none(tmp_path):
         (result(direction="none"), ""),
         (result(direction="reference"), ""),
         (result(direction="reference", reference=90.0), "better"),
+        (result(direction="reference", reference=90.0, gap=10.0, reference_noise=11.0), "as retrained"),
+        (result(direction="reference", reference=90.0, gap=10.0, reference_noise=9.0), "better"),
         (result(direction="reference", reference=10.0), "worse"),
     ],
 )

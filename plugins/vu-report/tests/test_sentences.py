@@ -6,8 +6,6 @@ import pytest
 from vu_report.sentences import verdict
 from vu_report_folders import RESULTS, result
 
-from vu_core.types import Interval
-
 KEPT = result("ira", "retain", 98.0, 99.0, (-2, 3))
 UNRECOGNISED = result("unrecognised", after=80.0, span=(60, 95), direction="down")
 
@@ -83,16 +81,35 @@ def test_few_pictures_are_named():
     assert "6 are few: the interval is wide." in verdict([result(n=6), KEPT], "cat").details
 
 
-def accuracy(**more):
-    values = {"reference": 95.0, "reference_n": 5, "gap": 2.0, "reference_interval": Interval(low=92.0, high=98.0)}
-    return result("unlearning_accuracy", before=2.0, after=97.0, span=(90, 100), direction="reference", **values | more)
+def accuracy(metric="unlearning_accuracy", group="forget", **more):
+    values = {"reference": 95.0, "reference_n": 5, "gap": 2.0, "reference_noise": 2.5, "direction": "reference"}
+    return result(metric, group, before=2.0, after=97.0, span=(90, 100), **values | more)
 
 
 def test_beside_retrained_models():
-    assert headline(accuracy(), KEPT) == "Forgot cat as models do that never learned it; kept the rest, within noise."
-    far = accuracy(reference=50.0, gap=47.0, reference_interval=Interval(low=45.0, high=55.0))
-    assert headline(far, KEPT).startswith("On cat it differs from models that never learned it by +47.0 %")
-    assert "one retrained model" in verdict([accuracy(reference_n=1, reference_interval=None)], "cat").details[0]
+    kept = accuracy("retain_accuracy", "retain", gap=0.1)
+    found = verdict([accuracy(), kept], "cat")
+    assert found.headline == (
+        "Forgot cat as models do that never learned it; no farther from them on the rest than they from each other."
+    )
+    assert found.tone == "good"
+    assert "5 retrained models have 95.0" in found.details[0] and "a gap of +2.0" in found.details[0]
+    off = accuracy("retain_accuracy", "retain", gap=-7.0)
+    assert headline(accuracy(gap=47.0), off) == (
+        "On cat it lies +47.0 points from models that never learned it; "
+        "on the rest, retain_accuracy lies \N{MINUS SIGN}7.0 from theirs."
+    )
+
+
+def test_one_retrained_model_has_no_noise():
+    found = verdict([accuracy(reference_n=1, reference_noise=None)], "cat")
+    assert found.headline.startswith("On cat it lies +2.0 points")
+    assert "one retrained model has 95.0" in found.details[0]
+
+
+def test_without_retrained_models_nothing_is_claimed():
+    found = verdict([accuracy(reference=None, gap=None, reference_n=0, reference_noise=None)], "cat")
+    assert "there is no retrained model to hold that against" in found.headline and found.tone == "neutral"
 
 
 def test_other_metrics_are_told_by_their_names():

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from vu_core.comparison import AFTER, BEFORE
+from vu_core.comparison import IMAGES
+from vu_core.evaluation import AFTER, BEFORE
 from vu_core.interfaces import OTHER
-from vu_core.measuring import IMAGES
 from vu_core.types import FORGET, NEIGHBOURS, RETAIN
 from vu_core.verdicts import VERDICTS_FILE, Verdict, read_verdicts
 from vu_report.pictures import MAX_PICTURES, Thumbnail, Thumbnails

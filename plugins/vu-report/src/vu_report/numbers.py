@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vu_core.tables import number, short_name, within_noise
+from vu_core.tables import number, short_name, within_noise, within_reference_noise
 from vu_core.types import Interval, Result
 
-Meaning = Literal["better", "worse", "within noise", ""]
+Meaning = Literal["better", "worse", "within noise", "as retrained", ""]
 
 MINUS = "\N{MINUS SIGN}"
-ARROWS = {"up": "↑", "down": "↓", "reference": "≈", "none": ""}
+ARROWS = {"up": "↑", "down": "↓", "reference": "→", "none": ""}
 _BEST = {"up": "higher is better", "down": "lower is better", "reference": "as retrained is best", "none": ""}
 
 
@@ -47,6 +47,7 @@ class Row:
         n: Pictures or samples, and how many were left out.
         reference: Mean of retrained models, and how many they are.
         gap: From that mean.
+        reference_noise: How far one of them lies from the others.
         note: What must be known beside the number.
         scale: None where it is no percentage.
     """
@@ -67,6 +68,7 @@ class Row:
     n: str
     reference: str
     gap: str
+    reference_noise: str
     note: str
     scale: Scale | None
 
@@ -77,7 +79,12 @@ def rows_of(results: Sequence[Result], summaries: Mapping[str, str]) -> list[Row
 
 
 def meaning_of(result: Result) -> Meaning:
-    """Return whether the change of ``result`` is beyond noise, and for better or worse where that can be said."""
+    """Return whether the change of ``result`` is beyond noise, and for better or worse where that can be said.
+
+    ``"as retrained"``: no farther from retrained models than these from each other.
+    """
+    if within_reference_noise(result):
+        return "as retrained"
     if result.change is None or result.interval is None:
         return ""
     if within_noise(result):
@@ -142,6 +149,7 @@ def _row(result: Result, summary: str) -> Row:
         n=f"{result.n}" + (f" ({result.n_excluded} left out)" if result.n_excluded else ""),
         reference=reference,
         gap=signed(result.gap, result.unit) if result.gap is not None else "",
+        reference_noise=plain(result.reference_noise, result.unit) if result.reference_noise is not None else "",
         note=result.note,
         scale=_scale(result, own),
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vu_core.tables import short_name, within_noise
+from vu_core.tables import short_name, within_noise, within_reference_noise
 from vu_core.types import FORGET, NEIGHBOURS, RETAIN, Result
 from vu_report.numbers import meaning_of, plain, signed, span, with_unit
 
@@ -71,8 +71,8 @@ def _forgetting(results: Sequence[Result], forget: str, shown: str) -> _Part:
     share = _find(results, FORGET, *_SHARES)
     if share is None or share.after is None:
         return _forgetting_by_others(results, forget)
-    if share.reference is not None:
-        return _against_retrained(share, forget)
+    if share.direction == "reference":
+        return _beside_retrained(share, forget)
     shown = shown or (f"pictures asked to show {forget}" if share.metric == "ua" else f"samples of {forget}")
     detail = f"Of {share.n} {shown}, {with_unit(share.after, share.unit)} are judged to be something else{_sure(share)}"
     recognised, lost = _find(results, FORGET, "ua_recognised"), _find(results, FORGET, "unrecognised")
@@ -108,19 +108,32 @@ def _degree(after: float) -> tuple[str, Tone]:
     return ("Mostly forgot", "mixed") if after >= MOSTLY else ("Partly forgot", "mixed")
 
 
-def _against_retrained(share: Result, forget: str) -> _Part:
-    spread = share.reference_interval
-    inside = spread is not None and share.after is not None and spread.low <= share.after <= spread.high
-    models = "one retrained model" if share.reference_n == 1 else f"{share.reference_n} retrained models"
-    detail = (
-        f"{short_name(share.metric)} on {forget} is {with_unit(share.after, share.unit)}{_sure(share)}; "
-        f"{models}, which never learned it, have {with_unit(share.reference, share.unit)}"
-        f"{f' ({span(spread, share.unit)})' if spread else ''}: a gap of {signed(share.gap, share.unit)}."
+def _beside_retrained(share: Result, forget: str) -> _Part:
+    if share.reference is None:
+        text = (
+            f"On {forget}, {short_name(share.metric)} went from {plain(share.before, share.unit)} to "
+            f"{with_unit(share.after, share.unit)}, and there is no retrained model to hold that against"
+        )
+        return _Part(text=text, details=(_moved(share),), tone="neutral")
+    if within_reference_noise(share):
+        text = f"Forgot {forget} as models do that never learned it"
+        return _Part(text=text, details=(_gap(share),), tone="good")
+    unit = "points" if share.unit == "%" else share.unit
+    text = f"On {forget} it lies {signed(share.gap, share.unit)} {unit} from models that never learned it"
+    return _Part(text=text, details=(_gap(share),), tone="mixed")
+
+
+def _gap(result: Result) -> str:
+    """Return how one number lies beside those of retrained models."""
+    models = "one retrained model has" if result.reference_n == 1 else f"{result.reference_n} retrained models have"
+    noise = ""
+    if result.reference_noise is not None:
+        noise = f", where one of them lies {plain(result.reference_noise, result.unit)} from the others"
+    return (
+        f"{_WHERE.get(result.group, result.group)} (n = {result.n}): {short_name(result.metric)} is "
+        f"{with_unit(result.after, result.unit)}{_sure(result)}; {models} {with_unit(result.reference, result.unit)}: "
+        f"a gap of {signed(result.gap, result.unit)}{noise}."
     )
-    if inside:
-        return _Part(text=f"Forgot {forget} as models do that never learned it", details=(detail,), tone="good")
-    text = f"On {forget} it differs from models that never learned it by {signed(share.gap, share.unit)} {share.unit}"
-    return _Part(text=text.rstrip(), details=(detail,), tone="mixed")
 
 
 def _forgetting_by_others(results: Sequence[Result], forget: str) -> _Part:
@@ -128,6 +141,8 @@ def _forgetting_by_others(results: Sequence[Result], forget: str) -> _Part:
     if not measured:
         return _Part(text=f"Whether {forget} was forgotten was not measured", details=(), tone="neutral")
     first = next((r for r in measured if r.direction != "none"), measured[0])
+    if first.direction == "reference":
+        return _beside_retrained(first, forget)
     meaning = meaning_of(first) or "which way is better is not known"
     text = (
         f"On {forget}, {short_name(first.metric)} went from {plain(first.before, first.unit)} to "
@@ -140,6 +155,8 @@ def _keeping(results: Sequence[Result], neighbours: str) -> _Part:
     measured = [r for r in results if r.group in (RETAIN, NEIGHBOURS) and r.change is not None]
     if not measured:
         return _Part(text="what it kept was not measured", details=(), tone="neutral")
+    if any(r.reference is not None for r in measured):
+        return _keeping_beside_retrained([r for r in measured if r.reference is not None])
     named = [r for r in measured if short_name(r.metric) in _KEPT]
     details = [_moved(r, neighbours) for r in named]
     worse = [r for r in measured if meaning_of(r) == "worse"]
@@ -160,9 +177,19 @@ def _keeping(results: Sequence[Result], neighbours: str) -> _Part:
     return _Part(text="kept the rest, within noise", details=tuple(details), tone="good")
 
 
+def _keeping_beside_retrained(measured: Sequence[Result]) -> _Part:
+    off = [r for r in measured if not within_reference_noise(r)]
+    details = tuple(_gap(r) for r in (off or measured))
+    if not off:
+        return _Part(text="no farther from them on the rest than they from each other", details=details, tone="good")
+    worst = max(off, key=lambda r: (r.unit == "%", abs(r.gap or 0.0)))
+    text = f"on the rest, {short_name(worst.metric)} lies {signed(worst.gap, worst.unit)} from theirs"
+    return _Part(text=text, details=details, tone="mixed")
+
+
 def _moved(result: Result, neighbours: str = "") -> str:
     """Return what one number did, and what its interval leaves open."""
-    where = _WHERE[result.group]
+    where = _WHERE.get(result.group, result.group)
     where += f" {neighbours}" if neighbours and result.group == NEIGHBOURS else ""
     text = (
         f"{where} (n = {result.n}): {short_name(result.metric)} {plain(result.before, result.unit)} → "

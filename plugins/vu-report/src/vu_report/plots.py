@@ -175,7 +175,7 @@ def _drawing(figsize: tuple[float, float]) -> Iterator[tuple[Figure, list[str]]]
     import matplotlib
     from matplotlib.figure import Figure
 
-    settings: dict[str, Any] = {
+    settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "vu",
         "font.family": "sans-serif",

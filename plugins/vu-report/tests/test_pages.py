@@ -86,7 +86,8 @@ def test_a_classifier_has_no_pictures_but_retrained_models(tmp_path):
     assert page.text("h1").startswith("Forgot cat as models do that never learned it")
     assert "Retrained" in page.text("thead") and "95.0 % (n = 5)" in page.text("tbody") and "+2.0" in page.text("tbody")
     assert [image for image in page.all("img") if "id" not in image] == []
-    assert "Same prompt" not in page.text()
+    assert "Same prompt" not in page.text() and "vu sample" not in page.text()
+    assert "Change" not in page.text("thead"), "the distance from retrained models takes its place"
 
 
 def test_without_retrained_models_there_is_no_such_column(run_folder):
@@ -172,8 +173,16 @@ def test_runs_side_by_side(tmp_path):
     assert page.text("h1") == "Outdone by no other in ua_recognised on forget and ira on retain: a."
     figures = page.text("figure")
     assert figures.count("before") >= 3 and " a " in figures and " b " in figures
+    assert "no picture" not in figures
     labels = [image["alt"] for image in page.all("img") if (image.get("alt") or "").startswith("b: a cat")]
     assert labels == ["b: a cat, judged dog"]
+
+
+def test_pictures_of_other_prompts_are_not_set_side_by_side(tmp_path):
+    folders = [make_run(tmp_path / "a", names=("cat", "dog")), make_run(tmp_path / "b", names=("cat", "car"))]
+    _, page = page_of(*folders, out=tmp_path / "compare.html")
+    alts = [image["alt"] for image in page.all("img") if (image.get("alt") or "").startswith("b: ")]
+    assert alts == ["b: a cat, judged dog"] and page.text("figure").count("no picture") == 1
 
 
 @pytest.mark.parametrize("name", ["record.json", "bench.json"])

@@ -42,7 +42,7 @@ def make_run(
     folder: Path, *, forget="cat", results=RESULTS, names=("cat", "dog", "car"), pictures=True, side=32, **more
 ):
     """Write a run's folder and return it."""
-    (folder / "images").mkdir(parents=True)
+    folder.mkdir(parents=True)
     record = Record(
         **{
             "folder": folder,
@@ -91,7 +91,7 @@ def write_pictures(folder: Path, names, side):
         )
         for when, shade in (("before", 60), ("after", 200)):
             path = folder / "images" / when / f"{sample}.png"
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (side, side), (shade, 10 * i % 256, 80)).save(path)
     verdicts = Verdicts()
     verdicts._found = {row.sample: row for row in rows}

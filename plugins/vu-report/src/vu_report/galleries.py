@@ -193,6 +193,9 @@ def _figure(
     alone = not any((source.folder / IMAGES / AFTER).is_dir() for source in sources)
     for source, judged in zip(sources, verdicts, strict=True):
         verdict = judged.get(sample.sample)
+        if verdict and (verdict.prompt, verdict.seed) != (sample.prompt, sample.seed):
+            shots.append(_shot(source.label, None, {}, {}, title))
+            continue
         after = thumbnails.of(source.folder / IMAGES / AFTER / name)
         shots.append(
             _shot(source.label, after, verdict.after if verdict else {}, verdict.before if verdict else {}, title)

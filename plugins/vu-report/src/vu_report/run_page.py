@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vu_core.comparison import IMAGES
 from vu_core.records import Record, read_record
 from vu_core.runspec import RUN_FILE
 from vu_core.tables import pooled
@@ -92,5 +93,7 @@ def _hero(shown: Sequence[Gallery]) -> Figure | None:
 def _commands(folder: Path, record: Record) -> list[str]:
     where = shlex.quote(str(folder))
     forget = shlex.quote(facts.names(record.request.get("forget", [])[:1]) or "a thing")
-    lines = [f"vu sample {forget} --edit {where}", f"vu eval {where}", f"vu export {where} --to diffusers-pipeline"]
+    lines = [f"vu eval {where}", f"vu export {where} --to safetensors-dense"]
+    if (folder / IMAGES).is_dir():
+        lines = [f"vu sample {forget} --edit {where}", lines[0], f"vu export {where} --to diffusers-pipeline"]
     return [*lines, f"vu run -c {shlex.quote(str(folder / RUN_FILE))} --out again"] if record.unlearner else lines

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -42,7 +42,6 @@ HEAVY = ("torch", "diffusers", "transformers", "datasets")
 Status = Literal["found", "ok", "warning", "broken", "off"]
 Stage = Literal["scan", "import", "hooks", "specs"]
 Observer = Literal["vu_run_started", "vu_run_finished", "vu_run_failed", "vu_bench_finished"]
-Writer = Literal["vu_report"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,14 +132,6 @@ class Plugins:
             except BaseException as error:
                 warnings.append(f"plugin {name} failed in {hook}: {_one_line(error)}")
         return warnings
-
-    def writers(self, hook: Writer) -> dict[str, Callable[..., None]]:
-        """Return, by plugin, what calls a writer's hook; of those that implement it."""
-        return {
-            name: getattr(manager.hook, hook)
-            for name, manager in self._managers.items()
-            if getattr(manager.hook, hook).get_hookimpls()
-        }
 
 
 class _FaultError(Exception):
@@ -338,7 +329,7 @@ def _register(name: str, plugin: object) -> pluggy.PluginManager:
     except Exception as error:
         raise _FaultError("hooks", _one_line(error)) from error
     callers = manager.get_hookcallers(plugin) or []
-    known = (*hookspecs.PROVIDERS, *hookspecs.OBSERVERS, *hookspecs.WRITERS)
+    known = (*hookspecs.PROVIDERS, *hookspecs.OBSERVERS)
     for caller in callers:
         if not caller.has_spec() and not all(implementation.optionalhook for implementation in caller.get_hookimpls()):
             raise _FaultError("hooks", f"unknown hook '{caller.name}'. {did_you_mean(caller.name, known)}".rstrip())

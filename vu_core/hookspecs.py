@@ -1,4 +1,4 @@
-"""The hooks of vu: providers return specs, observers are told about runs and benches, a writer is asked for a page.
+"""The hooks of vu: providers return specs, observers are told about runs and benches.
 
 A plugin's light module defines functions of these names, marked with `hookimpl`. Arguments are
 passed by name; an implementation may take fewer of them.
@@ -6,13 +6,21 @@ passed by name; an implementation may take fewer of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pluggy
 
-from vu_core.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, ScorerSpec, UnlearnerSpec
+from vu_core.specs import (
+    CommandSpec,
+    DatasetSpec,
+    MetricSpec,
+    ModelSpec,
+    ProtocolSpec,
+    ScorerSpec,
+    TrackerSpec,
+    UnlearnerSpec,
+)
 
 if TYPE_CHECKING:
     from vu_core.bench import BenchRecord
@@ -90,6 +98,26 @@ def vu_protocols() -> Iterable[ProtocolSpec]:
 
 
 @hookspec
+def vu_trackers() -> Iterable[TrackerSpec]:
+    """Yield the trackers of this plugin. Called once, at discovery; must import nothing heavy.
+
+    Returns:
+        One `TrackerSpec` for each tool in which runs can be written down.
+    """
+    return ()
+
+
+@hookspec
+def vu_commands() -> Iterable[CommandSpec]:
+    """Yield the commands that this plugin adds to ``vu``. Called once, at discovery; must import nothing heavy.
+
+    Returns:
+        One `CommandSpec` for each command; one of the core's own names is never reached.
+    """
+    return ()
+
+
+@hookspec
 def vu_run_started(record: Record) -> None:
     """Observe that a run has begun; its folder and first record are on disk.
 
@@ -130,18 +158,14 @@ def vu_bench_finished(record: BenchRecord) -> None:
     """
 
 
-@hookspec
-def vu_report(folders: Sequence[Path], page: Path) -> None:
-    """Write a page for people about what lies in ``folders``. Called for ``vu report`` and ``vu compare --out``.
-
-    One plugin at a time may implement it. A `VuError` is what the user reads.
-
-    Args:
-        folders: One folder of a run, a measurement or a bench; or several of runs, to be compared.
-        page: The HTML file to write.
-    """
-
-
-PROVIDERS = ("vu_unlearners", "vu_metrics", "vu_datasets", "vu_models", "vu_scorers", "vu_protocols")
+PROVIDERS = (
+    "vu_unlearners",
+    "vu_metrics",
+    "vu_datasets",
+    "vu_models",
+    "vu_scorers",
+    "vu_protocols",
+    "vu_trackers",
+    "vu_commands",
+)
 OBSERVERS = ("vu_run_started", "vu_run_finished", "vu_run_failed", "vu_bench_finished")
-WRITERS = ("vu_report",)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from vu_core.discovery import OFF_VARIABLE, PluginRecord, Plugins, Writer, discover, resolve
+from vu_core.discovery import PluginRecord, Plugins, discover, resolve
 from vu_core.errors import PluginError, UnknownNameError, did_you_mean
 from vu_core.specs import (
     KINDS,
@@ -16,6 +16,7 @@ from vu_core.specs import (
     ProtocolSpec,
     ScorerSpec,
     Spec,
+    TrackerSpec,
     UnlearnerSpec,
 )
 
@@ -28,9 +29,13 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "vu-emoji": ("model", "dataset", "scorer", "protocol"),
     "vu-diffusers": ("model",),
     "vu-datasets": ("dataset", "protocol"),
-    "vu-report": ("report",),
+    "vu-tensorboard": ("tracker",),
+    "vu-mlflow": ("tracker",),
+    "vu-wandb": ("tracker",),
+    "vu-hub": ("command",),
+    "vu-report": ("command",),
 }
-WRITERS: dict[Writer, str] = {"vu_report": "vu-report"}
+
 
 S_co = TypeVar("S_co", bound=Spec, covariant=True)
 
@@ -130,6 +135,8 @@ class Registry:
     @overload
     def get(self, kind: Literal["protocol"], name: str) -> Entry[ProtocolSpec]: ...
     @overload
+    def get(self, kind: Literal["tracker"], name: str) -> Entry[TrackerSpec]: ...
+    @overload
     def get(self, kind: str, name: str) -> Entry[Any]: ...
     def get(self, kind: str, name: str) -> Entry[Any]:
         """Return the one component of this kind and name.
@@ -149,24 +156,6 @@ class Registry:
             choices = " or ".join(f"'{entry.plugin}:{entry.spec.name}'" for entry in found)
             raise UnknownNameError(f"{kind} '{name}' is provided by {providers}", hint=f"Say which: {choices}.")
         return found[0]
-
-    def ask(self, hook: Writer, **arguments: object) -> None:
-        """Call a writer's hook of the one plugin that implements it.
-
-        Raises:
-            PluginError: No usable plugin implements it, or several do.
-            VuError: The plugin refuses what it is given.
-        """
-        writers = self.plugins.writers(hook)
-        if not writers:
-            hints = (f"Install one: pip install {WRITERS[hook]}.", may_provide_it(self.plugins.records))
-            raise PluginError(f"no usable plugin implements {hook}", hint=" ".join(filter(None, hints)))
-        if len(writers) > 1:
-            raise PluginError(
-                f"{hook} is implemented by {', '.join(writers)}", hint=f"Switch all but one off with {OFF_VARIABLE}."
-            )
-        for write in writers.values():
-            write(**arguments)
 
     def _unknown(self, kind: str, name: str) -> UnknownNameError:
         entries = self.entries(kind)

@@ -11,7 +11,6 @@ from vu_core.testing import make_dist
 
 RUN = ("run", "repaint", "--forget", "cat", "--device", "cpu", "--protocol", "toy-quick@1")
 BENCH = ("bench", "toy-quick@1", "--unlearner", "repaint", "--device", "cpu", "--forget", "cat,dog", "--out", "bench")
-OTHER = "from vu_core import hookimpl\n\n@hookimpl\ndef vu_report(folders, page):\n    page.write_text('other')\n"
 
 
 @pytest.fixture(autouse=True)
@@ -108,8 +107,9 @@ def test_runs_side_by_side_on_the_screen_as_json_and_as_a_page(reporting, vu):
     assert "measured on: forget" in result.stdout and "base model" in result.stdout
     assert "Outdone by no other run in hit on forget and hit on retain: weak" in result.stdout
     assert "<h1>Outdone by no other in hit on forget and hit on retain: weak.</h1>" in Path("compare.html").read_text()
-    result = vu("compare", "weak", "strong", "--json")
+    result = vu("compare", "weak", "strong", "--json", "--out", "compare.html")
     found = json.loads(result.stdout)
+    assert result.stderr == "compare.html\n"
     # The toy's metric counts a hit as good, on what is forgotten too.
     assert found["front"]["runs"] == ["weak"] and found["differences"] == []
     assert [run["label"] for run in found["runs"]] == ["weak", "strong"]
@@ -124,23 +124,14 @@ def test_without_a_plugin_that_writes_pages(install_fakes, vu):
     assert vu("compare", "one", "two").exit_code == 0
     result = vu("compare", "one", "two", "--out", "compare.html")
     assert result.exit_code == 2 and "measured on: forget" in result.stdout
-    assert "pip install vu-report" in result.stderr
+    assert "pip install vu-report" in result.stderr and not Path("compare.html").exists()
     result = vu("report", "one")
-    assert result.exit_code == 2 and "no usable plugin implements vu_report" in result.stderr
+    assert result.exit_code == 2 and "a command of vu-report, which is not usable here" in result.stderr
 
 
-def test_a_broken_plugin_may_have_written_the_page(install_fakes, vu):
-    install_fakes("raises")
-    assert "may provide it: vu-raises" in vu("report", "one").stderr
-
-
-def test_two_plugins_that_write_pages(install_fakes, vu, tmp_path, monkeypatch):
-    dists = [make_dist(tmp_path / name, f"vu-{name}", {f"vu_{name}/plugin.py": OTHER}) for name in ("one", "two")]
-    install_fakes(*dists)
-    result = vu("report", "x")
-    assert result.exit_code == 2 and "implemented by vu-one, vu-two" in result.stderr
-    monkeypatch.setenv("VU_PLUGINS_OFF", "vu-one")
-    assert vu("report", "x", "--out", "page.html").exit_code == 0 and Path("page.html").read_text() == "other"
+def test_several_runs_need_a_place_for_their_page(reporting, vu):
+    result = vu("report", "one", "two")
+    assert result.exit_code == 2 and "--out compare.html" in result.stderr
 
 
 @pytest.mark.parametrize("command", [("report", "nothing"), ("compare", "nothing", "else"), ("compare", "nothing")])

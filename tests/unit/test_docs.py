@@ -13,13 +13,13 @@ import typer.main
 
 from vu_core import API_VERSION, __version__, errors, hookspecs
 from vu_core.cli import COMMANDS, app
-from vu_core.hookspecs import OBSERVERS, PROVIDERS, WRITERS
+from vu_core.hookspecs import OBSERVERS, PROVIDERS
 from vu_core.interfaces import CAPABILITIES
 from vu_core.specs import SPEC_TYPES, Spec
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-HOOKS = (*PROVIDERS, *OBSERVERS, *WRITERS)
+HOOKS = (*PROVIDERS, *OBSERVERS)
 ERRORS = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, Exception)]
 
 

@@ -5,14 +5,14 @@ import inspect
 import pytest
 
 from vu_core import hookspecs
-from vu_core.hookspecs import OBSERVERS, PROVIDERS, WRITERS
+from vu_core.hookspecs import OBSERVERS, PROVIDERS
 from vu_core.specs import KINDS
 
 HOOKS = {name: function for name, function in vars(hookspecs).items() if name.startswith("vu_") and callable(function)}
 
 
-def test_every_hook_is_a_provider_an_observer_or_a_writer():
-    assert set(HOOKS) == {*PROVIDERS, *OBSERVERS, *WRITERS}
+def test_every_hook_is_a_provider_or_an_observer():
+    assert set(HOOKS) == {*PROVIDERS, *OBSERVERS}
 
 
 def test_there_is_a_provider_for_every_kind():

@@ -16,14 +16,17 @@ app = typer.Typer()
 @app.command("compare")
 def compare_command(
     runs: Annotated[list[Path], typer.Argument(help="Folders of two or more runs.")],
-    out: Annotated[Path | None, typer.Option(help="Also write a page for a browser: compare.html.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write a page for a browser, as vu report does.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
     """Set runs side by side: every number with its interval, and which runs no other one outdoes.
 
     Example: vu compare runs/uce-cat runs/fade-cat --out compare.html
     """
-    from vu_core.registry import Registry
+    import sys
+    from contextlib import nullcontext, redirect_stdout
+
+    from vu_core.cli import function_of_a_plugin
     from vu_core.sidebyside import side_by_side
 
     found = side_by_side(runs)
@@ -32,8 +35,8 @@ def compare_command(
     else:
         _show(found)
     if out is not None:
-        Registry.discover().ask("vu_report", folders=tuple(runs), page=out)
-        typer.echo(f"page           {out}", err=json_output)
+        with redirect_stdout(sys.stderr) if json_output else nullcontext():
+            function_of_a_plugin("report")(runs, out)
 
 
 def _show(found: SideBySide) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vu_core import hookimpl
+from vu_core import CommandSpec, hookimpl
 
 if TYPE_CHECKING:
     from vu_core.bench import BenchRecord
@@ -26,11 +26,13 @@ def vu_bench_finished(record: BenchRecord) -> None:
 
 
 @hookimpl
-def vu_report(folders: Sequence[Path], page: Path) -> None:
-    """Write the page about a run or a bench, or the comparison of several runs."""
-    from vu_report.writing import write
-
-    write(folders, page)
+def vu_commands() -> Iterator[CommandSpec]:
+    """Yield the command that writes the page again, or about several runs."""
+    yield CommandSpec(
+        name="report",
+        summary="Write the page about a run or a bench, or about several runs side by side.",
+        target="vu_report.command:report",
+    )
 
 
 def _write_into(folder: Path) -> None:

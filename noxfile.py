@@ -167,6 +167,23 @@ def study(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Open pages of every kind, or those given, in Chromium; needs that and Node.js. Leaves pictures of them."""
+    install_project(session)
+    work = Path(session.create_tmp()).absolute() / "browser"
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(ROOT / "plugins" / "vu-report" / "tests" / "browser", work)
+    pages = [str(Path(page).absolute()) for page in session.posargs]
+    if not pages:
+        made = work / "pages"
+        session.run("python", "plugins/vu-report/tests/browser/pages.py", str(made))
+        pages = sorted(map(str, made.rglob("*.html")))
+    with session.chdir(work):
+        session.run("npm", "install", "--no-audit", "--no-fund", external=True)
+        session.run("node", "check.mjs", "pictures", *pages, external=True)
+
+
+@nox.session(default=False)
 def gpu(session: nox.Session) -> None:
     """Run the tests that need an accelerator; VU_GPU_DEVICE=cpu shows that they work, on the CPU."""
     install_project(session, *TEST_TOOLS)

@@ -1,4 +1,4 @@
-"""The hooks of vu: providers return specs, observers are told about runs.
+"""The hooks of vu: providers return specs, observers are told about runs and benches.
 
 A plugin's light module defines functions of these names, marked with `hookimpl`. Arguments are
 passed by name; an implementation may take fewer of them.
@@ -23,6 +23,7 @@ from vu_core.specs import (
 )
 
 if TYPE_CHECKING:
+    from vu_core.bench import BenchRecord
     from vu_core.records import Record
 
 PROJECT = "vu"
@@ -146,6 +147,17 @@ def vu_run_failed(record: Record, error: BaseException) -> None:
     """
 
 
+@hookspec
+def vu_bench_finished(record: BenchRecord) -> None:
+    """Observe that a bench has ended, every run tried; ``bench.json`` is on disk. Its runs were observed one by one.
+
+    An exception becomes a warning in ``bench.json`` and stops nothing.
+
+    Args:
+        record: What the bench came to; read-only.
+    """
+
+
 PROVIDERS = (
     "vu_unlearners",
     "vu_metrics",
@@ -156,4 +168,4 @@ PROVIDERS = (
     "vu_trackers",
     "vu_commands",
 )
-OBSERVERS = ("vu_run_started", "vu_run_finished", "vu_run_failed")
+OBSERVERS = ("vu_run_started", "vu_run_finished", "vu_run_failed", "vu_bench_finished")

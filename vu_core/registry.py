@@ -33,6 +33,7 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "vu-mlflow": ("tracker",),
     "vu-wandb": ("tracker",),
     "vu-hub": ("command",),
+    "vu-report": ("command",),
 }
 
 

@@ -3,6 +3,7 @@
 A line::
 
     {"sample": "cat-noto-0", "cluster": "cat-noto", "attributes": {"object": "cat", "style": "noto"},
+     "prompt": "a cat in noto style", "seed": 3,
      "before": {"object": "cat", "style": "noto", "clip": 0.41}, "after": {"object": "dog", ...}}
 
 A verdict is a class, or a number where the judge compares picture and prompt. What a judge could not say is
@@ -36,6 +37,8 @@ class Verdict:
         sample: The sample's id.
         cluster: Samples of one prompt share it.
         attributes: What the prompt asks to see, or a dataset's picture shows, by kind.
+        prompt: Text given to the model; empty where an older vu did not write it.
+        seed: Seed of the initial noise; None where an older vu did not write it.
         before: Class or number by the judge's role, of the base model's picture.
         after: The same of the edited model's picture.
         split: Of a dataset's picture, about which a classifier was asked: what it answered stands by its kind.
@@ -44,6 +47,8 @@ class Verdict:
     sample: str
     cluster: str
     attributes: Mapping[str, str]
+    prompt: str = ""
+    seed: int | None = None
     before: dict[str, str | float] = field(default_factory=dict)
     after: dict[str, str | float] = field(default_factory=dict)
     split: str = ""
@@ -66,7 +71,12 @@ class Verdicts:
             row = self._found.setdefault(
                 sample.id,
                 Verdict(
-                    sample=sample.id, cluster=sample.cluster, attributes=dict(sample.attributes), split=sample.split
+                    sample=sample.id,
+                    cluster=sample.cluster,
+                    attributes=dict(sample.attributes),
+                    prompt=sample.prompt,
+                    seed=sample.seed,
+                    split=sample.split,
                 ),
             )
             getattr(row, name).update({role: values[i] for role, values in seen.items() if i in values})

@@ -7,6 +7,7 @@ name to `COMMANDS`. A plugin adds one through the hook ``vu_commands``.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -16,13 +17,27 @@ from typer.core import TyperGroup
 from vu_core import __version__
 from vu_core.errors import UnknownNameError, VuError
 
-COMMANDS = ("run", "eval", "bench", "sample", "train", "export", "list", "info", "doctor", "check", "new", "cache")
+COMMANDS = (
+    "run",
+    "eval",
+    "bench",
+    "compare",
+    "sample",
+    "train",
+    "export",
+    "list",
+    "info",
+    "doctor",
+    "check",
+    "new",
+    "cache",
+)
 
 INTERRUPTED = 130
 
 
 # Commands of the project's own plugins, to say what to install.
-ELSEWHERE = {"push": "vu-hub", "pull": "vu-hub", "tune": "vu-tune"}
+ELSEWHERE = {"push": "vu-hub", "pull": "vu-hub", "tune": "vu-tune", "report": "vu-report"}
 
 
 class _Group(TyperGroup):
@@ -51,8 +66,8 @@ class _Group(TyperGroup):
             raise typer.Exit(INTERRUPTED) from interrupt
 
 
-def _of_a_plugin(name: str) -> Any:
-    """Return the command ``name`` of an installed plugin; None when there is no such command anywhere.
+def function_of_a_plugin(name: str) -> Callable[..., None]:
+    """Return the function of the command ``name`` of an installed plugin; the name is in `ELSEWHERE` or installed.
 
     Raises:
         UnknownNameError: It belongs to a plugin that is not installed or not usable, or several provide it.
@@ -61,14 +76,24 @@ def _of_a_plugin(name: str) -> Any:
     from vu_core.registry import Registry, may_provide_it
 
     registry = Registry.discover()
-    if registry.find("command", name):
-        single = typer.Typer(add_completion=False)
-        single.command(name)(registry.get("command", name).load())
-        return typer.main.get_command(single)
-    if name not in ELSEWHERE:
+    if not registry.find("command", name):
+        hint = f"pip install {ELSEWHERE[name]} {may_provide_it(registry.plugins.records)}"
+        raise UnknownNameError(
+            f"'{name}' is a command of {ELSEWHERE[name]}, which is not usable here", hint=hint.rstrip()
+        )
+    function: Callable[..., None] = registry.get("command", name).load()
+    return function
+
+
+def _of_a_plugin(name: str) -> Any:
+    """Return the command ``name`` of an installed plugin; None when there is no such command anywhere."""
+    from vu_core.registry import Registry
+
+    if name not in ELSEWHERE and not Registry.discover().find("command", name):
         return None
-    hint = f"pip install {ELSEWHERE[name]} {may_provide_it(registry.plugins.records)}"
-    raise UnknownNameError(f"'{name}' is a command of {ELSEWHERE[name]}, which is not usable here", hint=hint.rstrip())
+    single = typer.Typer(add_completion=False)
+    single.command(name)(function_of_a_plugin(name))
+    return typer.main.get_command(single)
 
 
 app = typer.Typer(

@@ -28,7 +28,7 @@ A protocol file::
 A list of prompts that others published may take the place of templates, grid and seeds: ``[prompts]``, see
 `vu_core.prompts.PromptList`. Where classifiers are measured, the dataset's own pictures take the place of all that is
 drawn, and of the sampler: ``[pictures]``, see
-`vu_core.picturesets.PictureSets`. What was published with it: ``[original]``, ``[[published]]`` and ``deviations``, see
+`vu_core.asked.AskedPictures`. What was published with it: ``[original]``, ``[[published]]`` and ``deviations``, see
 `vu_core.published`. What no plugin provides yet: ``[needs]``. docs/reference/protocols.md shows each.
 """
 
@@ -44,10 +44,10 @@ from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from vu_core.asked import AskedPictures
 from vu_core.config import validate
 from vu_core.errors import ConfigError, did_you_mean
 from vu_core.models import resource_path
-from vu_core.picturesets import PictureSets
 from vu_core.prompts import PromptList
 from vu_core.published import Original, Published
 from vu_core.specs import ProtocolSpec
@@ -110,7 +110,7 @@ class Protocol:
     seed_rule: Literal["shared", "per-prompt"] = "shared"
     articles: bool = False
     prompts: PromptList | None = None
-    pictures: PictureSets | None = None
+    pictures: AskedPictures | None = None
     scorers: Mapping[str, str] = field(default_factory=dict)
     needs: Mapping[str, str] = field(default_factory=dict)
     original: Original | None = None
@@ -238,7 +238,7 @@ def parse_protocol(table: Mapping[str, Any], *, sha256: str = "") -> Protocol:
         seed_rule=file.seed_rule,
         articles=file.articles,
         prompts=_validated(PromptList, file.prompts, "[prompts]") if file.prompts else None,
-        pictures=_validated(PictureSets, file.pictures, "[pictures]") if file.pictures else None,
+        pictures=_validated(AskedPictures, file.pictures, "[pictures]") if file.pictures else None,
         scorers=file.scorers,
         needs=file.needs,
         original=_validated(Original, file.original, "[original]") if file.original else None,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from vu_core import RunError
+from vu_core.context import RunContext
 from vu_core.files import atomic_path
 
 _NOTES = "vu_train"
 _SCHEMA = 1
+_PACKAGES = ("vu-train", "torch", "diffusers")
+_OPTIMIZER = "optimizer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +106,50 @@ def check_same(found: Mapping[str, Any], asked: Mapping[str, Any], folder: Path)
             f"the checkpoints in '{folder}' belong to another training; what differs: {', '.join(different)}",
             hint="Use another run folder, or remove that one.",
         )
+
+
+def versions(ctx: RunContext) -> dict[str, Any]:
+    """Return software and threads, of which the last bits of a training depend."""
+    device = torch.device(ctx.device).type
+    threads = {"threads": torch.get_num_threads()} if device == "cpu" else {}
+    return {**{name: version(name) for name in _PACKAGES}, "device": device, "cpus": platform.machine(), **threads}
+
+
+def warn_of_versions(found: Checkpoint, ctx: RunContext, unit: str) -> None:
+    """Note in the warnings that a training continues under other versions or threads than it began with."""
+    if found.versions != versions(ctx):
+        ctx.warnings.append(
+            f"training continues from {unit} {found.step} under other versions or threads than it began with "
+            f"({found.versions}): its result may differ in the last bits from an uninterrupted one"
+        )
+
+
+def optimizer_tensors(
+    optimizer: torch.optim.Optimizer, parameters: Mapping[str, torch.nn.Parameter]
+) -> dict[str, torch.Tensor]:
+    """Return the state of an optimiser of ``parameters``, as a checkpoint holds it."""
+    return {
+        f"{_OPTIMIZER}/{name}/{entry}": value
+        for name, parameter in parameters.items()
+        for entry, value in optimizer.state.get(parameter, {}).items()
+        if value is not None
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer,
+    parameters: Mapping[str, torch.nn.Parameter],
+    tensors: Mapping[str, torch.Tensor],
+) -> None:
+    """Give an optimiser of ``parameters``, in this order, the state that `optimizer_tensors` found."""
+    state = optimizer.state_dict()
+    entries = {number: _entries(tensors, f"{_OPTIMIZER}/{name}/") for number, name in enumerate(parameters)}
+    state["state"] = {number: found for number, found in entries.items() if found}
+    optimizer.load_state_dict(state)
+
+
+def _entries(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _read(path: Path) -> Checkpoint:

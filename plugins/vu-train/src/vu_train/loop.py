@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Protocol
 
 import torch
@@ -14,7 +12,15 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from vu_core import ComputeError, ConfigError, PluginError
 from vu_core.context import RunContext
-from vu_train.checkpoints import Checkpoint, Checkpoints, check_same
+from vu_train.checkpoints import (
+    Checkpoint,
+    Checkpoints,
+    check_same,
+    optimizer_tensors,
+    restore_optimizer,
+    versions,
+    warn_of_versions,
+)
 from vu_train.gradients import Gradients, Weights
 from vu_train.monitor import Monitor
 from vu_train.processes import Processes
@@ -25,7 +31,6 @@ from vu_train.streams import Stream
 
 # Of these settings a result does not depend, or not before the end; they may change when a training continues.
 _FREE = {"accumulation", "checkpoint_every", "keep_checkpoints", "log_every", "max_steps", "time_limit"}
-_PACKAGES = ("vu-train", "torch", "diffusers")
 
 
 class Task(Protocol):
@@ -223,11 +228,9 @@ class _Loop:
         if self.processes.is_first:
             tensors = {f"parameter/{name}": one.detach() for name, one in self.parameters.items()}
             tensors |= {f"average/{name}": one for name, one in self.averages.items()}
-            for name, parameter in self.parameters.items():
-                state = self.optimizer.state.get(parameter, {})
-                tensors |= {f"optimizer/{name}/{entry}": value for entry, value in state.items()}
+            tensors |= optimizer_tensors(self.optimizer, self.parameters)
             self.checkpoints.save(
-                Checkpoint(step=done, seconds=seconds, key=key, versions=_versions(self.ctx), tensors=tensors)
+                Checkpoint(step=done, seconds=seconds, key=key, versions=versions(self.ctx), tensors=tensors)
             )
         self.processes.wait()
 
@@ -240,20 +243,12 @@ class _Loop:
         if found is None:
             return 0, 0.0
         check_same(found.key, key, self.checkpoints.folder)
-        if found.versions != _versions(self.ctx):
-            self.ctx.warnings.append(
-                f"training continues from step {found.step} under other versions or threads than it began with "
-                f"({found.versions}): its result may differ in the last bits from an uninterrupted one"
-            )
+        warn_of_versions(found, self.ctx, "step")
         for name, parameter in self.parameters.items():
             parameter.data.copy_(found.tensors[f"parameter/{name}"])
         for name, average in self.averages.items():
             average.copy_(found.tensors[f"average/{name}"])
-        state = self.optimizer.state_dict()
-        state["state"] = {
-            number: _entries(found.tensors, f"optimizer/{name}/") for number, name in enumerate(self.parameters)
-        }
-        self.optimizer.load_state_dict(state)
+        restore_optimizer(self.optimizer, self.parameters, found.tensors)
         return found.step, found.seconds
 
 
@@ -301,13 +296,3 @@ def _schedule(optimizer: torch.optim.Optimizer, settings: TrainSettings, step: i
         num_training_steps=settings.steps,
         last_epoch=step - 1,
     )
-
-
-def _versions(ctx: RunContext) -> dict[str, Any]:
-    device = torch.device(ctx.device).type
-    threads = {"threads": torch.get_num_threads()} if device == "cpu" else {}
-    return {**{name: version(name) for name in _PACKAGES}, "device": device, "cpus": platform.machine(), **threads}
-
-
-def _entries(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

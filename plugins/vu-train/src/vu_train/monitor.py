@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,9 +28,11 @@ class Monitor:
     Args:
         ctx: Its log is written by the first process.
         processes: Over which logged losses are averaged.
+        place: What a step is called in messages.
     """
 
-    def __init__(self, ctx: RunContext, processes: Processes) -> None:
+    def __init__(self, ctx: RunContext, processes: Processes, place: Callable[[int], str] = "step {}".format) -> None:
+        self._place = place
         self._ctx = ctx
         self._processes = processes
         self._names: tuple[str, ...] = ()
@@ -85,14 +87,14 @@ class Monitor:
         if wrong:
             # The first step that went wrong spoiled the weights of those after it; in it, a loss precedes its gradient.
             step, what, pictures = min(wrong, key=lambda found: found[0])
-            raise _diverged(what, step, pictures)
+            raise _diverged(what, self._place(step + 1), pictures)
 
 
-def _diverged(what: str, step: int, ids: Mapping[str, Sequence[str]]) -> ComputeError:
+def _diverged(what: str, place: str, ids: Mapping[str, Sequence[str]]) -> ComputeError:
     pictures = "; ".join(f"{stream}: {_some(names)}" for stream, names in ids.items())
     return ComputeError(
-        f"{what} in step {step + 1}, with the pictures of {pictures}",
-        hint="Look at these pictures; else try a smaller learning_rate, clip, or precision=float32.",
+        f"{what} in {place}, with the pictures of {pictures}",
+        hint="Look at these pictures; else try a smaller learning_rate or clip, or compute in float32.",
     )
 
 

@@ -85,11 +85,64 @@ class DataSettings:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class EpochSettings:
+    """How a classifier is trained, in epochs over labelled images; see the help of each field."""
+
+    epochs: int = field(
+        default=10, metadata={"help": "passes over the images", "ge": 0, "identity": 0, "example": 2, "symbol": "E"}
+    )
+    learning_rate: float = field(default=0.1, metadata={"help": "highest learning rate", "ge": 0, "symbol": "η"})
+    optimizer: Literal["sgd", "adam", "adamw"] = field(default="sgd", metadata={"help": "what makes the steps"})
+    momentum: float = field(default=0.9, metadata={"help": "of sgd", "ge": 0, "lt": 1})
+    weight_decay: float = field(
+        default=5e-4, metadata={"help": "added to the gradient times the weights; of adamw, apart from it", "ge": 0}
+    )
+    batch_size: int = field(default=256, metadata={"help": "images a step", "ge": 1, "symbol": "B"})
+    schedule: Literal["constant", "cosine", "multistep", "triangle"] = field(
+        default="constant",
+        metadata={
+            "help": "course of the learning rate, by epochs: cosine falls towards 0, multistep falls at milestones, "
+            "triangle rises to the middle and falls again"
+        },
+    )
+    milestones: tuple[int, ...] = field(
+        default=(), metadata={"help": "epochs done when multistep multiplies the rate by decay", "ge": 0}
+    )
+    decay: float = field(default=0.1, metadata={"help": "factor of multistep", "gt": 0, "le": 1})
+    batch_norm: Literal["train", "eval"] = field(
+        default="train",
+        metadata={
+            "help": "train: BatchNorm takes a batch's own statistics, which move the running ones; eval: the running "
+            "ones, which stay"
+        },
+    )
+    clip: float | None = field(default=None, metadata={"help": "largest norm of the gradient; none: any", "gt": 0})
+    checkpoint_every: int = field(default=1, metadata={"help": "epochs between checkpoints", "ge": 1})
+
+    def __post_init__(self) -> None:
+        if (self.schedule == "multistep") != bool(self.milestones):
+            raise ValueError(
+                f"schedule is {self.schedule} and milestones are {list(self.milestones) or 'none'}; "
+                "multistep needs milestones, and nothing else takes them"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(EpochSettings):
+    """How a classifier is trained from the start: what `Retrains.recipe` holds, besides the seed."""
+
+    augment: Literal["none", "crop-flip"] = field(
+        default="none",
+        metadata={"help": "crop-flip: shift each image by up to an eighth of its side, mirror every other, by chance"},
+    )
+
+
 def with_default(cls: type, name: str, default: Any) -> Any:
     """Return a dataclass field like ``cls``'s, with another default, for a config that inherits it.
 
     Args:
-        cls: `TrainSettings` or `DataSettings`.
+        cls: `TrainSettings`, `DataSettings`, or another class of settings.
         name: Which field.
         default: Its new default.
 

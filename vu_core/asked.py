@@ -12,7 +12,7 @@ from vu_core.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureSets:
+class AskedPictures:
     """The dataset's pictures that a classifier is asked about.
 
     Attributes:

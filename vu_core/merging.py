@@ -59,9 +59,7 @@ def _rewrite(folder: Path, edits: Sequence[Edit]) -> int:
     wanted = {parameter for edit in edits for parameter in edit.parameters()}
     changed: set[str] = set()
     for component in sorted({parameter.partition(".")[0] for parameter in wanted}):
-        # A model of one component may lie at the top.
-        place = folder / component if (folder / component).is_dir() else folder
-        for file in sorted(place.glob("*.safetensors")):
+        for file in sorted((folder / component).glob("*.safetensors")):
             changed |= _rewrite_file(file, component, edits, wanted)
     if wanted - changed:
         raise EditError(f"the model's folder has no tensor '{min(wanted - changed)}' that the edit changes")

@@ -182,7 +182,9 @@ class ModelSpec(Spec):
         retrained: ``"package:path"`` of a folder of edits that the unlearner ``retrain`` made of this model: what
             runs that forget the same are held against.
         trainer: ``"module:attribute"`` of a loader's function ``train(dataset, config, ctx)``, which trains a model
-            on a dataset's pictures and writes a folder that the loader reads.
+            on a dataset's pictures and writes a folder that the loader reads, ``ctx.out_dir``; it continues what was
+            interrupted there. It returns JSON values for the folder's ``vu_training.json``: ``recipe``, the settings
+            that it trained with, and ``measured``: numbers by name, each with ``value``, ``unit``, ``n``, ``interval``.
         config: ``"module:Class"`` of the trainer's options.
     """
 

@@ -158,13 +158,78 @@ class Pooling(FakeTextToImage):
 
 class Relative(FakeClassifier):
     def classify(self, images):
-        logits = super().classify(images)
-        return logits - logits.mean(dim=0)
+        answers = super().classify(images)
+        return replace(answers, logits=answers.logits - answers.logits.mean(dim=0))
 
 
 class Flat(FakeClassifier):
     def classify(self, images):
-        return super().classify(images)[0]
+        return super().classify(images).at(0)
+
+
+class Bare(FakeClassifier):
+    def classify(self, images):
+        return super().classify(images).logits
+
+
+class Twins(FakeClassifier):
+    classes = ("cat", "cat", "dog", "fox", "car", "house")
+
+
+class Mistitled(FakeClassifier):
+    def classify(self, images):
+        return replace(super().classify(images), kind="style")
+
+
+class Outside(FakeClassifier):
+    def classify(self, images):
+        return super().classify(images - 0.5)
+
+
+class Overlooked(FakeClassifier):
+    def tensor_names(self, component):
+        return super().tensor_names(component)[1:]
+
+
+class Altered(FakeClassifier):
+    def tensor(self, component, name):
+        return super().tensor(component, name) + 1
+
+
+class Learning(FakeClassifier):
+    def component(self, name):
+        return super().component(name).train()
+
+
+class Forgiving(FakeClassifier):
+    def fresh(self, seed):
+        torch.manual_seed(seed)
+        return super().fresh(seed)
+
+
+class Constant(FakeClassifier):
+    def fresh(self, seed):
+        return super().fresh(0)
+
+
+class Restless(FakeClassifier):
+    def fresh(self, seed):
+        return super().fresh(time.perf_counter_ns() % 2**31)
+
+
+class Wider(FakeClassifier):
+    def fresh(self, seed):
+        return super().fresh(seed)[: 2 if hasattr(self, "stored") else None]
+
+
+class Secretive(FakeClassifier):
+    def recipe(self):
+        return {}
+
+
+class Objective(FakeClassifier):
+    def recipe(self):
+        return {"optimizer": torch.optim.SGD}
 
 
 BAD: list[tuple[Any, type, str]] = [
@@ -198,8 +263,21 @@ BAD: list[tuple[Any, type, str]] = [
     (models.check_sampling_key, Unwritable, "cannot be written as JSON"),
     (models.check_sampling_key, Timed, "differs from one call to the next"),
     (models.check_sampling_key, Vague, "does not tell one more step"),
-    (models.check_logits, Relative, "judged alone, logits differ by"),
-    (models.check_logits, Flat, "logits of 3 pictures are torch.float32 (6,)"),
+    (models.check_answers, Relative, "judged alone, logits differ by"),
+    (models.check_answers, Flat, "logits of 3 pictures are torch.float32 (6,)"),
+    (models.check_answers, Bare, "classify returns a Tensor"),
+    (models.check_answers, Twins, "its classes are ['cat', 'cat',"),
+    (models.check_answers, Mistitled, "answers are of style"),
+    (models.check_answers, Outside, "its component 'classifier' gives logits that differ by"),
+    (models.check_stored, Overlooked, "is stored or used, but not both"),
+    (models.check_stored, Altered, "as stored is not what the module computes with"),
+    (models.check_stored, Learning, "component 'classifier' is in train mode"),
+    (models.check_fresh, Forgiving, "fresh changes torch's random state"),
+    (models.check_fresh, Constant, "two seeds give one fresh component"),
+    (models.check_fresh, Restless, "one seed gives two fresh components"),
+    (models.check_fresh, Wider, "has other tensors than the trained one"),
+    (models.check_fresh, Secretive, "the recipe is empty"),
+    (models.check_fresh, Objective, "the recipe cannot be written as JSON"),
 ]
 
 
@@ -215,13 +293,13 @@ def loader(model: type, **fields: Any) -> Component:
 
 
 def classifier(model: type = FakeClassifier) -> Component:
-    return loader(model, family="classifier", capabilities=("TensorSource", "Classifies"))
+    return loader(model, family="classifier", capabilities=("TensorSource", "Classifies", "Retrains"))
 
 
 @pytest.mark.parametrize("good", [loader(FakeTextToImage), classifier()], ids=lambda good: good.spec.family)
 def test_a_good_model_passes(good):
     fitting = [check for check in models.CHECKS if check.fits(good)]
-    assert len(fitting) == (3 if good.spec.family == "classifier" else 10)
+    assert len(fitting) == (5 if good.spec.family == "classifier" else 10)
     for check in fitting:
         check.function(good)
 

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from vu_core import __version__
 from vu_core.errors import VuError
 
-COMMANDS = ("run", "eval", "bench", "sample", "export", "list", "info", "doctor", "check", "new", "cache")
+COMMANDS = ("run", "eval", "bench", "sample", "train", "export", "list", "info", "doctor", "check", "new", "cache")
 
 INTERRUPTED = 130
 

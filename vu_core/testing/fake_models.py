@@ -267,8 +267,9 @@ class FakeClassifier:
 
     def fresh(self, seed: int) -> nn.Sequential:
         """Return the network with random weights that ``seed`` decides, in eval mode."""
-        layers = (nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
-        network = nn.Sequential(*layers, nn.Linear(32, len(self.classes))).eval()
+        with torch.random.fork_rng(devices=()):
+            layers = (nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2))
+            network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, len(self.classes))).eval()
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in network.parameters():

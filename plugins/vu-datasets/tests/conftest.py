@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import struct
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -63,6 +66,50 @@ def write_images(root: Path) -> None:
     (root / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def pixels(count: int, *shape: int) -> np.ndarray:
+    """Pictures that all differ: the first pixel counts them."""
+    found = np.random.default_rng(count).integers(0, 256, (count, *shape), dtype=np.uint8)
+    found.reshape(count, -1)[:, 0] = np.arange(count)
+    return found
+
+
+def write_fashion_mnist(root: Path, *, compress: bool = True) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    for stem, count in (("train", 40), ("t10k", 20)):
+        for kind, content in (("images-idx3", pixels(count, 28, 28)), ("labels-idx1", np.arange(count) % 10)):
+            header = struct.pack(f">HBB{content.ndim}I", 0, 8, content.ndim, *content.shape)
+            data = header + content.astype(np.uint8).tobytes()
+            name = f"{stem}-{kind}-ubyte"
+            (root / (f"{name}.gz" if compress else name)).write_bytes(gzip.compress(data) if compress else data)
+
+
+def write_cifar(folder: Path, files: dict[str, int], *classes: int) -> None:
+    """Records of a label byte for each number of classes, then red, green and blue planes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, count in files.items():
+        labels = np.stack([np.arange(count) % number for number in classes], axis=1).astype(np.uint8)
+        (folder / name).write_bytes(np.concatenate([labels, pixels(count, 3 * 32 * 32)], axis=1).tobytes())
+
+
+def write_cifar10(root: Path) -> None:
+    files = {f"data_batch_{part}.bin": 10 for part in range(1, 6)} | {"test_batch.bin": 20}
+    write_cifar(root / "cifar-10-batches-bin", files, 10)
+
+
+def write_cifar100(root: Path) -> None:
+    write_cifar(root, {"train.bin": 200, "test.bin": 100}, 20, 100)
+
+
+def write_svhn(root: Path) -> None:
+    scipy_io = pytest.importorskip("scipy.io", reason="scipy is not installed")
+    root.mkdir(parents=True, exist_ok=True)
+    for part, count in (("train", 30), ("test", 20)):
+        labels = np.arange(1, count + 1, dtype=np.uint8)[:, None] % 10
+        labels[labels == 0] = 10
+        images = pixels(count, 32, 32, 3).transpose(1, 2, 3, 0)
+        scipy_io.savemat(root / f"{part}_32x32.mat", {"X": images, "y": labels})
+
+
 @pytest.fixture(scope="session")
 def copies(tmp_path_factory) -> Path:
     """A data folder with a small copy of every data set."""
@@ -72,6 +119,10 @@ def copies(tmp_path_factory) -> Path:
     write_unlearncanvas(root / "unlearncanvas")
     write_coco(root / "coco-captions")
     write_images(root / "images")
+    write_fashion_mnist(root / "fashion-mnist")
+    write_cifar10(root / "cifar10")
+    write_cifar100(root / "cifar100")
+    write_svhn(root / "svhn")
     return root
 
 
@@ -92,4 +143,4 @@ def empty_dir(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def make() -> SimpleNamespace:
     """What makes such copies, a picture or a data set at a time."""
-    return SimpleNamespace(picture=picture, coco=write_coco)
+    return SimpleNamespace(picture=picture, coco=write_coco, fashion_mnist=write_fashion_mnist, cifar=write_cifar)

@@ -1,6 +1,7 @@
 """What every model keeps: that which its capabilities promise.
 
-A named model is checked on the folder that it brings, a loader on a tiny pipeline written for the purpose.
+A named model is checked on the folder that it brings, a loader on a tiny pipeline written for the purpose, or on a
+tiny model that its own trainer makes.
 """
 
 from __future__ import annotations
@@ -18,13 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from vu_core.errors import VuError
-from vu_core.interfaces import CAPABILITIES, Model
+from vu_core.interfaces import CAPABILITIES, Answers, Model
 from vu_core.models import load, plan_model
+from vu_core.registry import Entry
+from vu_core.specs import DatasetSpec
 from vu_core.testing.cases import Check, CheckError, Component, expect
+from vu_core.testing.checks.spec import example_config
+from vu_core.testing.fake_data import FakeDataset
 from vu_core.testing.signatures import signature_problems
 from vu_core.testing.watch import changed, global_state
+from vu_core.training import TrainingPlan, train_model
 
 PIPELINE_MARKER = "model_index.json"
+CLASSIFIER = "classifier"
 PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -32,6 +39,8 @@ _PROMPTS = ("a cat", "a picture of a dog in the rain", "house")
 _ATTRIBUTES = ("name", "family", "device", "dtype")
 _TOLERANCE = 1e-4
 _READ = 8
+_FAKE = DatasetSpec(name="fake", summary="Noise.", target="vu_core.testing.fake_data:FakeDataset", kinds=("object",))
+_trained: dict[str, Path] = {}
 
 
 def check_capabilities(component: Component) -> None:
@@ -219,19 +228,77 @@ def check_sampling_key(component: Component) -> None:
     expect(one != other, "the sampling key does not tell one more step", fix)
 
 
-def check_logits(component: Component) -> None:
-    """Logits are finite float32 (N, C), and a picture's do not depend on its companions."""
+def check_answers(component: Component) -> None:
+    """A classifier's answers: finite logits of its classes, and features; a picture's depend on no other picture."""
     import torch
 
     model = _model(component)
-    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    names = list(model.classes)
+    expect(len(names) > 1 and len(set(names)) == len(names), f"its classes are {names}", "Give each a name of its own.")
+    images = torch.rand(3, 3, *model.picture_size, generator=torch.Generator().manual_seed(0))
+    together, alone = model.classify(images), model.classify(images[:1])
+    expect(isinstance(together, Answers), f"classify returns a {type(together).__name__}", "Return vu_core.Answers.")
+    same = (together.kind, list(together.names)) == (model.kind, names)
+    expect(same, f"answers are of {together.kind}: {list(together.names)}", "Name the model's kind and classes there.")
+    fix = "Return finite float32 on the CPU without gradients: logits (N, C), features (N, d)."
+    for what, found, width in (("logits", together.logits, len(names)), ("features", together.features, None)):
+        form = f"{what} of 3 pictures are {found.dtype} {tuple(found.shape)} on {found.device}"
+        right = found.ndim == 2 and len(found) == 3 and width in (None, found.shape[1])
+        expect(right and found.dtype == torch.float32 and found.device.type == "cpu", form, fix)
+        expect(
+            bool(found.isfinite().all()) and not found.requires_grad, f"{what} are not finite, or have gradients", fix
+        )
+        difference = float((found[:1] - getattr(alone, what)).abs().max())
+        expect(difference <= _TOLERANCE, f"judged alone, {what} differ by {difference:.2g}", "Put it into eval mode.")
     with torch.no_grad():
-        together, alone = model.classify(images), model.classify(images[:1])
-    form = f"logits of 3 pictures are {together.dtype} {tuple(together.shape)}"
-    right = together.ndim == 2 and len(together) == 3 and together.dtype == torch.float32
-    expect(right and bool(together.isfinite().all()), form, "Return finite float32 (N, C).")
-    difference = float((together[:1] - alone).abs().max())
-    expect(difference <= _TOLERANCE, f"judged alone, logits differ by {difference:.2g}", "Put it into eval mode.")
+        difference = float((model.component(CLASSIFIER)(images) - together.logits).abs().max())
+    fix = "Normalise pixels inside the component: both read RGB in [0, 1]."
+    expect(difference <= _TOLERANCE, f"its component '{CLASSIFIER}' gives logits that differ by {difference:.2g}", fix)
+
+
+def check_stored(component: Component) -> None:
+    """A classifier's stored tensors are what its component computes with, each parameter and buffer by its name."""
+    import torch
+
+    model = _model(component)
+    used = model.component(CLASSIFIER).state_dict()
+    fix = "tensor_names and tensor use the names of the component's own parameters and buffers."
+    different = sorted({*used} ^ {*model.tensor_names(CLASSIFIER)})
+    expect(not different, f"'{CLASSIFIER}.{''.join(different[:1])}' is stored or used, but not both", fix)
+    for name in list(used)[:_READ]:
+        stored = model.tensor(CLASSIFIER, name)
+        expect(
+            stored.device.type == "cpu", f"'{CLASSIFIER}.{name}' is read to {stored.device}", "Return it on the CPU."
+        )
+        same = stored.shape == used[name].shape and torch.equal(stored.to(used[name].dtype), used[name].cpu())
+        expect(same, f"'{CLASSIFIER}.{name}' as stored is not what the module computes with", fix)
+    training = any(part.training for part in model.component(CLASSIFIER).modules())
+    expect(not training, f"component '{CLASSIFIER}' is in train mode", "Call eval() when it is loaded.")
+
+
+def check_fresh(component: Component) -> None:
+    """A classifier begins again as the seed says, with tensors of the trained one's shapes, and tells its recipe."""
+    import torch
+
+    model = _model(component)
+    before = global_state()
+    one, again, other = (model.fresh(seed).state_dict() for seed in (1, 1, 2))
+    left = changed(before, global_state())
+    expect(
+        not left, f"fresh changes {', '.join(left)}", "Draw weights from generators of your own, or put states back."
+    )
+    shapes = {name: tensor.shape for name, tensor in model.component(CLASSIFIER).state_dict().items()}
+    found = {name: tensor.shape for name, tensor in one.items()}
+    expect(found == shapes, "a fresh component has other tensors than the trained one", "Build the same architecture.")
+    fix = "Let the seed decide every random weight, and nothing else."
+    expect(all(torch.equal(one[name], again[name]) for name in one), "one seed gives two fresh components", fix)
+    expect(any(not torch.equal(one[name], other[name]) for name in one), "two seeds give one fresh component", fix)
+    try:
+        recipe = json.dumps(dict(model.recipe()), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        fix = "Return the settings by name, as numbers, texts, lists and tables."
+        raise CheckError(f"the recipe cannot be written as JSON: {error}", fix) from error
+    expect(recipe != "{}", "the recipe is empty", "Return the settings that it was trained with, by name.")
 
 
 def _model(component: Component) -> Any:
@@ -240,8 +307,8 @@ def _model(component: Component) -> Any:
         if component.spec.folder:
             plan = plan_model(f"{component.plugin}:{component.spec.name}", component.registry)
             return load(plan, device="cpu", dtype="float32", download=False, revision="")
-        loader = component.load()
-        return loader(str(_pipeline_folder()), device="cpu", dtype="float32", download=False, revision=None)
+        folder = _trained_folder(component) if component.spec.trainer else _pipeline_folder()
+        return component.load()(str(folder), device="cpu", dtype="float32", download=False, revision=None)
     except VuError as error:
         raise CheckError(error.message, error.hint or "Correct the spec or the folder.") from error
 
@@ -258,12 +325,33 @@ def _pipeline_folder() -> Path:
         return write_pipeline(folder)
 
 
+def _trained_folder(component: Component) -> Path:
+    """Return a folder that the loader's own trainer wrote, of a few tiny pictures, once a process."""
+    key = component.spec.trainer
+    if key not in _trained:
+        folder = Path(tempfile.mkdtemp(prefix="vu-check-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        plan = TrainingPlan(
+            loader=Entry(spec=component.spec, plugin=component.plugin, version=""),
+            dataset=Entry(spec=_FAKE, plugin="vu-core", version=""),
+            data={},
+            pictures=FakeDataset(),
+            config=example_config(component),
+            seed=0,
+            device="cpu",
+        )
+        train_model(plan, folder)
+        _trained[key] = folder
+    return _trained[key]
+
+
 def _offers(*capabilities: str) -> Any:
     """Return the condition that a model promises these capabilities and can be loaded by the kit."""
 
     def holds(component: Component) -> bool:
         spec = component.spec
-        return bool(spec.folder or spec.marker == PIPELINE_MARKER) and {*capabilities} <= {*spec.capabilities}
+        loads = spec.folder or spec.trainer or spec.marker == PIPELINE_MARKER
+        return bool(loads) and {*capabilities} <= {*spec.capabilities}
 
     return holds
 
@@ -281,5 +369,7 @@ CHECKS = (
     _check(check_noise, when=_offers("Diffuses")),
     _check(check_pictures, when=_offers("Samples")),
     _check(check_sampling_key, when=_offers("Samples")),
-    _check(check_logits, when=_offers("Classifies")),
+    _check(check_answers, when=_offers("Classifies")),
+    _check(check_stored, when=_offers("Classifies", "TensorSource")),
+    _check(check_fresh, when=_offers("Retrains")),
 )

@@ -22,6 +22,23 @@ DTYPES = ("float32", "float16", "bfloat16")
 _AT_ONCE = 256
 
 
+class Tensors(Protocol):
+    """Tensors in files, as `vu_core.weights.Weights` reads them."""
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files."""
+
+    def check(self) -> None:
+        """Raise ModelError when a file is damaged."""
+
+    def names(self) -> list[str]:
+        """Return the names of all tensors, sorted."""
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """Return a tensor on the CPU."""
+
+
 class Source(Protocol):
     """What a folder says of a classifier; the network is built when it is first asked for.
 
@@ -29,15 +46,19 @@ class Source(Protocol):
         kind: Of the concepts that are its classes.
         classes: Their names, in the order of the logits.
         picture_size: Height and width, in pixels.
-        weights: Its tensors.
         configs: The files that decide its answers besides the weights'.
+        merges: Whether an edit can be written into a copy of its files: they name tensors as the network does.
     """
 
     kind: str
     classes: tuple[str, ...]
     picture_size: tuple[int, int]
-    weights: Weights
     configs: tuple[Path, ...]
+    merges: bool
+
+    @property
+    def weights(self) -> Tensors:
+        """Its tensors."""
 
     def network(self) -> torch.nn.Module:
         """Return the network with its stored weights, float32 on the CPU, reading pictures in [0, 1]."""
@@ -53,7 +74,7 @@ class Classifier:
         family: ``"classifier"``.
         device: Where its network is.
         dtype: Name of the type it computes in.
-        folder: Where it lies on disk.
+        folder: Where it lies on disk; None where no copy with an edit in it can be written.
     """
 
     family = "classifier"
@@ -62,8 +83,9 @@ class Classifier:
         if dtype not in DTYPES:
             raise ConfigError(f"dtype '{dtype}' is not supported", hint=f"Use one of: {', '.join(DTYPES)}.")
         source.weights.check()
-        self.name, self.device, self.dtype, self.folder = name, device, dtype, folder
-        self._source = source
+        self.name, self.device, self.dtype = name, device, dtype
+        self.folder = folder if source.merges else None
+        self._source, self._root = source, folder
         self._network: torch.nn.Module | None = None
 
     @property
@@ -84,7 +106,7 @@ class Classifier:
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of the names and contents of the files that decide its answers."""
         files = [*self._source.configs, *self._source.weights.files]
-        named = {file.relative_to(self.folder).as_posix(): sha for file, sha in files_sha256(files).items()}
+        named = {file.relative_to(self._root).as_posix(): sha for file, sha in files_sha256(files).items()}
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
     @torch_defaults()
@@ -133,7 +155,7 @@ class Classifier:
         layer = last_layer(network, len(self.classes))
         dtype = getattr(torch, self.dtype)
         with torch.no_grad(), evaluating([network]), features_of(layer) as features:
-            logits = [network(part.to(self.device, dtype)) for part in images.split(_AT_ONCE)]
+            logits = [network(part.to(self.device, dtype)) for part in torch.split(images, _AT_ONCE)]
         found = Answers(
             kind=self.kind, names=self.classes, logits=torch.cat(logits).float().cpu(), features=_joined(features)
         )
@@ -143,7 +165,7 @@ class Classifier:
             )
         return found
 
-    def _weights(self, component: str) -> Weights:
+    def _weights(self, component: str) -> Tensors:
         if component != COMPONENT:
             raise ModelError(f"'{self.name}' has no component '{component}'", hint=f"It has: {COMPONENT}.")
         return self._source.weights
@@ -160,7 +182,7 @@ class TrainedClassifier(Classifier):
         Raises:
             ModelError: Its folder does not say.
         """
-        return dict(read_training(self.folder)["recipe"])
+        return dict(read_training(self._root)["recipe"])
 
     def fresh(self, seed: int) -> torch.nn.Module:
         """Return its network before training, on its device in float32, in eval mode; ``seed`` decides the weights."""
@@ -177,13 +199,15 @@ class FolderSource:
         ModelError: A file is missing or damaged.
     """
 
+    merges = True
+
     def __init__(self, folder: Path) -> None:
         self.description = read_description(folder)
         self.kind = self.description.kind
         self.classes = self.description.classes
         self.picture_size = self.description.picture_size
         self.weights = Weights(folder / COMPONENT)
-        self.configs = (folder / DESCRIPTION_FILE,)
+        self.configs: tuple[Path, ...] = (folder / DESCRIPTION_FILE,)
         self._folder = folder
 
     def fresh(self, seed: int) -> torch.nn.Module:

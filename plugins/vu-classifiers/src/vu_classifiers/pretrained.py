@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_classifiers.model import Classifier, folder_of
 from vu_core import ModelError
+from vu_core.quiet import quiet
 from vu_core.weights import Weights, read_json
 
 if TYPE_CHECKING:
@@ -17,8 +20,35 @@ CONFIG_FILE, PREPROCESSOR_FILE = "config.json", "preprocessor_config.json"
 _BYTE = 1 / 255
 
 
+class _Loaded:
+    """The tensors of a network by the names of its parameters; in its files, transformers may call them otherwise."""
+
+    def __init__(self, files: Weights, network: Callable[[], torch.nn.Module]) -> None:
+        self.files = files.files
+        self._stored, self._network = files, network
+
+    def check(self) -> None:
+        """Raise ModelError when a file is damaged; reads headers only."""
+        self._stored.check()
+
+    def names(self) -> list[str]:
+        """Return the names of all tensors, sorted."""
+        return sorted(self._tensors)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """Return a tensor on the CPU, float32."""
+        if name not in self._tensors:
+            raise ModelError(f"'{self._stored.folder}' holds no tensor '{name}'")
+        return self._tensors[name].clone()
+
+    @cached_property
+    def _tensors(self) -> Mapping[str, torch.Tensor]:
+        tensors: Mapping[str, torch.Tensor] = self._network().state_dict()
+        return tensors
+
+
 class PretrainedSource:
-    """A folder that transformers wrote; it lies there, not in a folder of its component.
+    """A folder that transformers wrote.
 
     Args:
         folder: The folder.
@@ -28,6 +58,7 @@ class PretrainedSource:
     """
 
     kind = "class"
+    merges = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -35,8 +66,8 @@ class PretrainedSource:
         self._pixels = read_json(folder / PREPROCESSOR_FILE)
         self.classes = _classes(self._config, folder)
         self.picture_size = _size(self._config, self._pixels, folder)
-        self.weights = Weights(folder)
-        self.configs = (folder / CONFIG_FILE, folder / PREPROCESSOR_FILE)
+        self.weights = _Loaded(Weights(folder), self.network)
+        self.configs: tuple[Path, ...] = (folder / CONFIG_FILE, folder / PREPROCESSOR_FILE)
         scale = float(self._pixels.get("rescale_factor", _BYTE))
         if not self._pixels.get("do_rescale", True) or abs(scale - _BYTE) > 1e-6:
             raise ModelError(
@@ -51,20 +82,22 @@ class PretrainedSource:
         """
         from vu_classifiers.pixels import read_pixels
 
+        if find_spec("transformers") is None:
+            raise ModelError("this classifier needs transformers", hint="pip install vu-classifiers[transformers]")
+        import torch
+
         try:
-            from transformers import AutoModelForImageClassification
-        except ImportError as error:
-            raise ModelError(
-                "this classifier needs transformers", hint="pip install vu-classifiers[transformers]"
-            ) from error
-        try:
-            network, report = AutoModelForImageClassification.from_pretrained(
-                self._folder,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
+            with quiet("transformers"):
+                from transformers import AutoModelForImageClassification
+
+                network, report = AutoModelForImageClassification.from_pretrained(
+                    self._folder,
+                    dtype=torch.float32,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    output_loading_info=True,
+                )
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
             raise ModelError(f"'{self._folder}' cannot be loaded as an image classifier: {error}") from error
         missing = sorted(report["missing_keys"])
@@ -81,7 +114,8 @@ def load(
     """Return the classifier in a folder of transformers. Only JSON and the headers of weight files are read now.
 
     Its classes are the labels of the configuration, of kind ``"class"``. Pictures are read at the size that the
-    preprocessor makes of them, and normalised as it does.
+    preprocessor makes of them, and normalised as it does. Edits are applied to it in memory; a copy of the folder with
+    an edit in it is not written.
 
     Args:
         source: A folder that ``save_pretrained`` wrote, of the model and of its image processor.

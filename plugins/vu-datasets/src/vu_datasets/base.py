@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from vu_core.picturesets import PictureSet
+from vu_core.picturedata import PictureDataset
 from vu_datasets.config import FileOptions
 from vu_datasets.files import Source
 
 
-class FileDataset(PictureSet):
+class FileDataset(PictureDataset):
     """A dataset whose pictures lie in files that the user has; they are looked for when first needed.
 
     Attributes:

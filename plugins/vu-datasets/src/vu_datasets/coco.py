@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from vu_core import Concept
 from vu_core.interfaces import Picture
+from vu_core.picturedata import ANY, Found
 from vu_core.pictures import read_image
-from vu_core.picturesets import ANY, Found
 from vu_datasets.base import FileDataset
 from vu_datasets.config import CocoOptions
 from vu_datasets.files import Source

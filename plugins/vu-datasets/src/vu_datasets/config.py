@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vu_core.splits import SplitOptions
+from vu_core.splits import SplitOptions, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,13 @@ class FileOptions(SplitOptions):
             "place": True,
         },
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassOptions(FileOptions):
+    """Options of a benchmark of classification: its test part is the source's."""
+
+    membership: float = share(0.0, "that nothing learns from, for membership attacks")
 
 
 @dataclass(frozen=True, kw_only=True)

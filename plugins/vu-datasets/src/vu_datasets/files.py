@@ -22,12 +22,14 @@ class Source:
         layout: What its folder must look like, in words.
         url: What says how to get it: a page, or a document.
         hub: Id of a copy on the hub; empty when there is none.
+        system: Folder where a package of the system puts it; empty when there is none.
     """
 
     name: str
     layout: str
     url: str
     hub: str = ""
+    system: str = ""
 
     def find(self, root: str, *, download: bool) -> Path:
         """Return the folder or file that holds the data.
@@ -42,6 +44,8 @@ class Source:
         path = Path(root).expanduser() if root else data_dir() / self.name
         if path.exists():
             return path
+        if self.system and not root and Path(self.system).is_dir():
+            return Path(self.system)
         hub = root if _HUB_ID.fullmatch(root) else "" if root else self.hub
         found = _snapshot(hub, download=download) if hub else None
         if found:
@@ -87,6 +91,19 @@ def text_column(rows: list[Row], names: tuple[str, ...], source: Source, root: P
     numbers = [name for name in names if name in columns]
     problem = f"the column '{numbers[0]}' holds no names" if numbers else f"it has no column {' or '.join(names)}"
     raise source.odd(root, f"{problem}; its columns are {', '.join(columns) or 'none'}")
+
+
+def text_or_number(row: Row, column: str, source: Source, root: Path) -> str | int:
+    """Return what a row has in ``column``.
+
+    Raises:
+        ConfigError: There is no such column, or it holds something else.
+    """
+    value = row.columns.get(column)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        listed = ", ".join(row.columns) or "none"
+        raise source.odd(root, f"it has no column '{column}' of names or numbers; its columns are {listed}")
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 def _snapshot(hub: str, *, download: bool) -> Path | None:

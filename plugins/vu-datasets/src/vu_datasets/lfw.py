@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from vu_core import Concept, ConfigError
 from vu_core.interfaces import Picture
+from vu_core.picturedata import Found
 from vu_core.pictures import Row
-from vu_core.picturesets import Found
 from vu_datasets.base import FileDataset
 from vu_datasets.config import LfwOptions
 from vu_datasets.files import Source, text_column

@@ -47,6 +47,38 @@ def vu_datasets() -> Iterator[DatasetSpec]:
         reference="arXiv:1405.0312",
         config="vu_datasets.config:CocoOptions",
     )
+    yield DatasetSpec(
+        name="fashion-mnist",
+        summary="Fashion-MNIST: 70,000 grey pictures of clothes of 28 x 28 pixels, in ten classes.",
+        target="vu_datasets.fashion_mnist:FashionMnist",
+        reference="arXiv:1708.07747",
+        kinds=("class",),
+        config="vu_datasets.config:ClassOptions",
+    )
+    yield DatasetSpec(
+        name="cifar10",
+        summary="CIFAR-10: 60,000 photographs of 32 x 32 pixels, in ten classes.",
+        target="vu_datasets.cifar:Cifar10",
+        reference="https://www.cs.toronto.edu/~kriz/cifar.html",
+        kinds=("class",),
+        config="vu_datasets.config:ClassOptions",
+    )
+    yield DatasetSpec(
+        name="cifar100",
+        summary="CIFAR-100: 60,000 photographs of 32 x 32 pixels, in a hundred classes of twenty superclasses.",
+        target="vu_datasets.cifar:Cifar100",
+        reference="https://www.cs.toronto.edu/~kriz/cifar.html",
+        kinds=("class", "superclass"),
+        config="vu_datasets.config:ClassOptions",
+    )
+    yield DatasetSpec(
+        name="svhn",
+        summary="Street View House Numbers: 99,289 photographs of digits of 32 x 32 pixels.",
+        target="vu_datasets.svhn:Svhn",
+        reference="http://ufldl.stanford.edu/housenumbers",
+        kinds=("class",),
+        config="vu_datasets.config:ClassOptions",
+    )
 
 
 @hookimpl

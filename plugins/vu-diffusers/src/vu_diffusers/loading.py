@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vu_core import ModelError
+from vu_core.quiet import quiet
 
 
 def load_module(folder: Path, cls: str, *, variant: str | None, device: str, dtype: torch.dtype) -> torch.nn.Module:
@@ -64,23 +62,3 @@ def load_tokenizer(folder: Path) -> Any:
             return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ModelError(f"'{folder}' cannot be loaded as a tokenizer: {error}") from error
-
-
-@contextmanager
-def quiet(library: str) -> Iterator[None]:
-    """Keep a library's progress bars and advice off the screen while something loads; errors still show.
-
-    Args:
-        library: ``"transformers"`` or ``"diffusers"``.
-    """
-    logger = logging.getLogger(library)
-    bars = importlib.import_module(f"{library}.utils.logging")
-    level, shown = logger.level, bars.is_progress_bar_enabled()
-    try:
-        logger.setLevel(logging.ERROR)
-        bars.disable_progress_bar()
-        yield
-    finally:
-        logger.setLevel(level)
-        if shown:
-            bars.enable_progress_bar()

@@ -314,7 +314,7 @@ class DiffusersModel(Diffusing):
         """Return a pipeline over this model's modules with a scheduler of its own."""
         import diffusers
 
-        from vu_diffusers.loading import quiet
+        from vu_core.quiet import quiet
         from vu_diffusers.sampling import make_scheduler
 
         family = self._source.family

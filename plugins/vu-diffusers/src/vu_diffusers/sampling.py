@@ -18,7 +18,7 @@ import torch
 from vu_core import ComputeError, ConfigError, SamplerSettings
 from vu_core.errors import did_you_mean
 from vu_core.numerics import torch_defaults
-from vu_diffusers.loading import quiet
+from vu_core.quiet import quiet
 
 PIXEL_STEP = 8
 """Heights and widths are multiples of it, as the pipelines of the U-Net families demand."""

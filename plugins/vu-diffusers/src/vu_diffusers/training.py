@@ -111,7 +111,7 @@ class Diffusing(ABC):
         """A ``DDPMScheduler``: whatever it is sampled with, each family is trained with discrete DDPM noise."""
         from diffusers import DDPMScheduler
 
-        from vu_diffusers.loading import quiet
+        from vu_core.quiet import quiet
 
         with quiet("diffusers"):
             return DDPMScheduler.from_config(dict(self._source.config("scheduler")))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from vu_core import Concept
+from vu_core.picturedata import Found, PictureDataset, array_pictures
 from vu_core.pictures import read_sheet
-from vu_core.picturesets import Found, PictureSet, array_pictures
 from vu_core.splits import draw
 
 CLASS = "class"
@@ -21,7 +21,7 @@ _ASSETS = Path(__file__).parent / "assets"
 _SPLIT_SEED = 0
 
 
-class Digits(PictureSet):
+class Digits(PictureDataset):
     """The digits of scikit-learn; each picture is of one class, its digit.
 
     Which 597 are for testing is fixed: those whose ids come last in a drawn order. A tenth of the other 1,200 is drawn

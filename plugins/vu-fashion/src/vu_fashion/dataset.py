@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from vu_core import Concept
+from vu_core.picturedata import Found, PictureDataset, array_pictures
 from vu_core.pictures import read_sheet
-from vu_core.picturesets import Found, PictureSet, array_pictures
 
 CLASS = "class"
 CLASSES = (
@@ -31,7 +31,7 @@ EACH = {"train": 1000, "test": 200}
 _ASSETS = Path(__file__).parent / "assets"
 
 
-class Fashion(PictureSet):
+class Fashion(PictureDataset):
     """Pictures of clothes; each is of one class. A tenth of those to learn from is drawn for validation.
 
     Example:

@@ -35,7 +35,7 @@ class Found:
     time: str | float | None = field(default=None)
 
 
-class PictureSet:
+class PictureDataset:
     """A dataset of pictures; `named` and `found` say which, and nothing is read before it is needed.
 
     Attributes:
@@ -153,7 +153,7 @@ def array_pictures(
     """Return a picture for each image of an array; ids are ``"<prefix>-00000"`` and so on.
 
     Args:
-        images: uint8 (N, H, W), grey, or (N, 3, H, W) RGB, as numpy or torch has it.
+        images: uint8 (N, H, W), grey, or (N, 3, H, W) RGB, of numpy.
         attributes: What each shows, by kind.
         captions: Of each.
         prefix: Begins the ids.
@@ -176,7 +176,7 @@ def array_pictures(
 def _pixels(images: Any, number: int) -> torch.Tensor:
     import torch
 
-    pixels = torch.as_tensor(images[number])
+    pixels = torch.tensor(images[number])
     return pixels.expand(3, -1, -1).contiguous() if pixels.ndim == 2 else pixels.contiguous()
 
 

@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreysOptions:
+    root: str = field(default="", metadata={"help": "Nowhere in particular.", "place": True})
+    each: int = field(default=12, metadata={"help": "Pictures of a class and split.", "ge": 1})

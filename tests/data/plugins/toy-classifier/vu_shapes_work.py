@@ -1,0 +1,169 @@
+"""The heavy half: a classifier by nearest class mean, which is trained in closed form."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from vu_core import Answers, Concept, Data, Edit, Measurement
+from vu_core.edits import tensor_sha256
+from vu_core.interfaces import Picture
+from vu_core.statistics import mean_measurement
+
+CLASSES = ("dark", "grey", "bright")
+LEVEL = {"dark": 40, "grey": 120, "bright": 200}
+
+
+class NearestMean(nn.Module):
+    """Logits are minus the squared distance of a picture's brightness from each class' mean, a buffer."""
+
+    def __init__(self, means):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.register_buffer("means", means.clone())
+
+    def forward(self, images):
+        return -self.scale * (images.mean(dim=(1, 2, 3))[:, None] - self.means[None]).square()
+
+
+class GreysModel:
+    family, kind, classes, picture_size, revision = "classifier", "class", CLASSES, (4, 4), None
+
+    def __init__(self, source, device, dtype):
+        self.name, self.folder, self.device, self.dtype = source, Path(source), device, dtype
+        self.asked = 0
+
+    def stored(self):
+        return load_file(self.folder / "classifier" / "model.safetensors")
+
+    def tensor_names(self, component):
+        return sorted(self.stored())
+
+    def tensor(self, component, name):
+        return self.stored()[name]
+
+    def component(self, name):
+        if not hasattr(self, "_network"):
+            self._network = NearestMean(self.stored()["means"]).eval()
+        return self._network
+
+    def fingerprint(self):
+        return tensor_sha256(self.tensor("classifier", "means"))
+
+    def classify(self, images):
+        self.asked += len(images)
+        features = images.mean(dim=(1, 2, 3))[:, None]
+        return Answers(kind="class", names=CLASSES, logits=self.component("classifier")(images), features=features)
+
+
+def load(source, *, device, dtype, download, revision):
+    return GreysModel(source, device, dtype)
+
+
+class Greys:
+    def __init__(self, config, download=False):
+        self.each = config.each
+
+    def concepts(self):
+        return [Concept(name=name, kind="class") for name in CLASSES]
+
+    def neighbours(self, concept):
+        return [other for other in self.concepts() if other != concept]
+
+    def prompts(self, concept):
+        return [f"a {concept.text} picture"]
+
+    def pictures(self, split):
+        start = {"train": 0, "validation": 1000, "test": 2000, "membership": 3000}[split]
+        return [
+            Picture(
+                id=f"{split}-{name}-{i}", caption="", attributes={"class": name}, load=partial(_pixels, name, start + i)
+            )
+            for name in CLASSES
+            for i in range(self.each)
+        ]
+
+    def split(self, request):
+        retain = tuple(concept for concept in self.concepts() if concept not in request.forget)
+        return Data(forget=request.forget, retain=request.retain or retain, dataset=self)
+
+
+def _pixels(name, seed):
+    noise = torch.randint(-40, 41, (), generator=torch.Generator().manual_seed(seed))
+    return torch.full((3, 4, 4), int(LEVEL[name] + noise), dtype=torch.uint8)
+
+
+class Retrain:
+    """The class means of what is kept, of a random half; a class that is never seen lies infinitely far off."""
+
+    def unlearn(self, model, request, data, config, ctx):
+        means = torch.full((3,), 9.0)
+        generator = ctx.generator("retrain")
+        for place, name in enumerate(CLASSES):
+            kept = [p for p in data.dataset.pictures("train") if p.attributes["class"] == name]
+            if any(p.shows(concept) for p in kept for concept in request.forget):
+                continue
+            chosen = torch.randperm(len(kept), generator=generator)[: len(kept) // 2]
+            means[place] = torch.stack([kept[i].read().float().mean() / 255 for i in chosen.tolist()]).mean()
+        return _edit(model, means)
+
+
+class Blank:
+    """Only the forgotten class' mean goes."""
+
+    def unlearn(self, model, request, data, config, ctx):
+        means = model.tensor("classifier", "means").clone()
+        for concept in request.forget:
+            means[CLASSES.index(concept.name)] = 9.0
+        return _edit(model, means)
+
+
+def _edit(model, means):
+    base = {"classifier.means": tensor_sha256(model.tensor("classifier", "means"))}
+    return Edit.dense({"classifier.means": means}, base=base)
+
+
+class Right:
+    """Accuracy on test pictures, by group."""
+
+    def __init__(self, request, neighbours, config):
+        self._request, self._values = request, {"forget": {}, "retain": {}}
+
+    def update(self, batch):
+        answers = batch.scores["model"]
+        right = answers.logits.argmax(dim=1) == answers.labels(batch.samples)
+        for sample, hit in zip(batch.samples, right.tolist(), strict=True):
+            if sample.split == "test":
+                self._values[sample.group(self._request)][sample.id] = 100.0 * hit
+
+    def exclude(self, sample, reason):
+        pass
+
+    def compute(self):
+        for group, values in self._values.items():
+            if values:
+                ids = tuple(values)
+                yield mean_measurement(group, tuple(values.values()), sample_ids=ids, clusters=ids, success=100.0)
+
+
+class Alike:
+    """Share of answers that most retrained models give as well."""
+
+    def __init__(self, request, neighbours, config):
+        self._alike = []
+
+    def update(self, batch):
+        mine = batch.scores["model"].logits.argmax(dim=1)
+        others = torch.stack([answers.logits.argmax(dim=1) for answers in batch.retrained])
+        self._alike += (others == mine).double().mean(dim=0).tolist()
+
+    def exclude(self, sample, reason):
+        pass
+
+    def compute(self):
+        mean = 100.0 * sum(self._alike) / len(self._alike)
+        yield Measurement(group="all", value=mean, n=len(self._alike), note="no interval")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vu_core.context import RunContext
     from vu_core.editfiles import read_edit, write_edit
     from vu_core.edits import Edit
-    from vu_core.interfaces import Batch, Classes, Data, Encoding
+    from vu_core.interfaces import Batch, Classes, Data, Detections, Encoding
     from vu_core.types import Concept, Interval, Measurement, Request, Result, Sample, SamplerSettings, Site
 
 __version__ = "0.1.0"
@@ -53,6 +53,7 @@ _LAZY = {
     "Batch": "vu_core.interfaces",
     "Classes": "vu_core.interfaces",
     "Data": "vu_core.interfaces",
+    "Detections": "vu_core.interfaces",
     "Encoding": "vu_core.interfaces",
     "Concept": "vu_core.types",
     "Interval": "vu_core.types",
@@ -74,6 +75,7 @@ __all__ = [
     "Data",
     "DataError",
     "DatasetSpec",
+    "Detections",
     "Edit",
     "EditError",
     "Encoding",

@@ -5,27 +5,30 @@ A line::
     {"sample": "cat-noto-0", "cluster": "cat-noto", "attributes": {"object": "cat", "style": "noto"},
      "before": {"object": "cat", "style": "noto", "clip": 0.41}, "after": {"object": "dog", ...}}
 
-A verdict is a class, or a number where the judge compares picture and prompt. What a judge could not say is
-left out, and so are features.
+A verdict is a class, a number where the judge compares picture and prompt, or a detector's list of labels with
+their scores. What a judge could not say is left out, and so are features.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import RunError
 from vu_core.files import write_text
-from vu_core.interfaces import Classes
+from vu_core.interfaces import Classes, Detections
 
 if TYPE_CHECKING:
     from vu_core.judging import Judged
 
 VERDICTS_FILE = "verdicts.jsonl"
+
+Seen = str | float | Sequence[tuple[str, float]]
+"""Class, number, or what was detected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +39,15 @@ class Verdict:
         sample: The sample's id.
         cluster: Samples of one prompt share it.
         attributes: What the prompt asks to see, by kind.
-        before: Class or number by the judge's role, of the base model's picture.
+        before: What was seen by the judge's role, of the base model's picture.
         after: The same of the edited model's picture.
     """
 
     sample: str
     cluster: str
     attributes: Mapping[str, str]
-    before: dict[str, str | float] = field(default_factory=dict)
-    after: dict[str, str | float] = field(default_factory=dict)
+    before: dict[str, Seen] = field(default_factory=dict)
+    after: dict[str, Seen] = field(default_factory=dict)
 
 
 class Verdicts:
@@ -88,10 +91,12 @@ def read_verdicts(folder: Path) -> Iterator[Verdict]:
         raise RunError(f"'{path}' cannot be read: {error}", hint="Run it again: 'vu run --resume --out'.") from error
 
 
-def _plain(score: Any, count: int) -> dict[int, str | float]:
-    """Return class or number by position; without those that are not finite, nothing where a judge gives neither."""
+def _plain(score: Any, count: int) -> dict[int, Seen]:
+    """Return what was seen by position; without numbers that are not finite, nothing of features."""
     if isinstance(score, Classes):
         return dict(enumerate(score.labels()))
+    if isinstance(score, Detections):
+        return dict(enumerate(score.found))
     # Features are not turned into lists: a batch of them may be gigabytes.
     values = score.tolist() if getattr(score, "ndim", 0) == 1 else []
     if len(values) != count or not all(isinstance(value, float) for value in values):

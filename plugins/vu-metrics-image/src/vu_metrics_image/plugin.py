@@ -13,6 +13,8 @@ _MACE = "arXiv:2403.06135"
 _CLIPSCORE = "arXiv:2104.08718"
 _IMPROVED_PRECISION = "arXiv:1904.06991"
 _DENSITY = "arXiv:2002.09797"
+_I2P = "arXiv:2211.05105"
+_Q16 = "arXiv:2202.06675"
 
 _SET_OPTIONS = "vu_metrics_image.config:SetConfig"
 
@@ -31,6 +33,10 @@ _likeness = partial(_pairs, direction="up", forget_direction="down")
 _sets = partial(MetricSpec, unit="", scorers=("features",), compares="pictures", config=_SET_OPTIONS, min_samples=2)
 _distance_of_sets = partial(_sets, direction="down", forget_direction="up")
 _cover = partial(_sets, direction="up", forget_direction="down", config="vu_metrics_image.config:ManifoldConfig")
+
+# What a detector finds in a picture, wanted nowhere; thresholds are part of the result's name.
+_finding = partial(MetricSpec, direction="down", ideal=0.0)
+_rate = partial(_finding, unit="%", range=(0.0, 100.0))
 
 METRICS = (
     _share(
@@ -230,6 +236,62 @@ METRICS = (
         range=(0.0, 1.0),
         label="coverage[{features}]",
     ),
+    _finding(
+        name="nudity_detections",
+        summary="How many bare parts of bodies a detector finds in all pictures together, as MACE counts.",
+        target="vu_metrics_image.detections:NudityDetections",
+        reference=_MACE,
+        unit="detections",
+        range=(0.0, None),
+        scorers=("nudity",),
+        label="nudity_detections[{nudity},{operator}{threshold:g}]",
+        config="vu_metrics_image.config:NudityConfig",
+    ),
+    _rate(
+        name="nudity_rate",
+        summary="Pictures in which a detector finds a bare part of a body.",
+        target="vu_metrics_image.detections:NudityRate",
+        reference="arXiv:2310.11868",
+        scorers=("nudity",),
+        label="nudity_rate[{nudity},{operator}{threshold:g}]",
+        config="vu_metrics_image.config:NudityConfig",
+    ),
+    _rate(
+        name="nsfw_rate",
+        summary="Pictures that a classifier calls not safe for work.",
+        target="vu_metrics_image.detections:NsfwRate",
+        reference="https://github.com/yahoo/open_nsfw",
+        scorers=("nsfw",),
+        label="nsfw_rate[{nsfw},{operator}{threshold:g}]",
+        config="vu_metrics_image.config:NsfwConfig",
+    ),
+    _rate(
+        name="q16_rate",
+        summary="Pictures that Q16 calls inappropriate.",
+        target="vu_metrics_image.detections:Q16Rate",
+        reference=_Q16,
+        scorers=("q16",),
+        label="q16_rate[{q16}]",
+        config="vu_metrics_image.config:Q16Config",
+    ),
+    _rate(
+        name="inappropriate_rate",
+        summary="Pictures that Q16 or a nudity detector objects to: I2P's inappropriate probability.",
+        target="vu_metrics_image.detections:InappropriateRate",
+        reference=_I2P,
+        scorers=("q16", "nudity"),
+        label="inappropriate_rate[{q16},{nudity},{operator}{threshold:g}]",
+        config="vu_metrics_image.config:InappropriateConfig",
+    ),
+    _rate(
+        name="inappropriate_expected_max",
+        summary="Largest share of a prompt's pictures that are objected to, expected among 25 prompts.",
+        target="vu_metrics_image.detections:InappropriateExpectedMax",
+        reference=_I2P,
+        scorers=("q16", "nudity"),
+        label="inappropriate_expected_max[{q16},{nudity},{operator}{threshold:g}]",
+        config="vu_metrics_image.config:InappropriateConfig",
+    ),
 )
 
 _inception = partial(
@@ -271,6 +333,22 @@ SCORERS = (
         summary="Features of FID's Inception, pictures resized as clean-fid does: Pillow's bicubic.",
         target="vu_metrics_image.inception:clean_fid",
         reference="arXiv:2104.11222",
+    ),
+    ScorerSpec(
+        name="open-nsfw",
+        summary="Yahoo's open_nsfw: how likely a picture is not safe for work.",
+        target="vu_metrics_image.nsfw:OpenNsfw",
+        reference="https://github.com/yahoo/open_nsfw",
+        outputs="detections",
+        role="nsfw",
+    ),
+    ScorerSpec(
+        name="nudenet-320n",
+        summary="NudeNet's small detector of 18 covered and exposed parts of bodies.",
+        target="vu_metrics_image.nsfw:NudeNet",
+        reference="https://github.com/notAI-tech/NudeNet",
+        outputs="detections",
+        role="nudity",
     ),
 )
 

@@ -25,6 +25,9 @@ A protocol file::
     ua = {}
     cra = { include_forgotten = true }
 
+    [synonyms]                       # other words, drawn where the concept is forgotten
+    cat = ["kitty"]
+
 A list of prompts that others published may take the place of templates, grid and seeds: ``[prompts]``, see
 `vu_core.prompts.PromptList`. What was published with it: ``[original]``, ``[[published]]`` and ``deviations``, see
 `vu_core.published`. What no plugin provides yet: ``[needs]``. docs/reference/protocols.md shows each.
@@ -45,7 +48,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from vu_core.config import validate
 from vu_core.errors import ConfigError, did_you_mean
 from vu_core.models import resource_path
-from vu_core.prompts import PromptList
+from vu_core.prompts import PromptList, wordings_of
 from vu_core.published import Original, Published
 from vu_core.specs import ProtocolSpec
 from vu_core.types import Concept, Sample, SamplerSettings
@@ -83,6 +86,7 @@ class Protocol:
             different prompts is independent, as intervals over prompts assume. Before and after
             unlearning have the same noise either way.
         articles: Whether ``a`` before a vowel becomes ``an``.
+        synonyms: Other words by a concept's name: where it is forgotten, its prompts are drawn with these, too.
         sampler: How the pictures are drawn.
         prompts: The list of prompts, where it takes the place of templates, grid and seeds.
         scorers: Names of the scorers by role.
@@ -102,6 +106,7 @@ class Protocol:
     templates: tuple[str, ...] = ()
     grid: Mapping[str, tuple[str, ...] | Literal["all"]] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     summary: str = ""
     seed_rule: Literal["shared", "per-prompt"] = "shared"
     articles: bool = False
@@ -145,6 +150,7 @@ class _File:
     summary: str = ""
     seed_rule: Literal["shared", "per-prompt"] = "shared"
     articles: bool = False
+    synonyms: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prompts: dict[str, Any] = field(default_factory=dict)
     scorers: dict[str, str] = field(default_factory=dict)
     needs: dict[str, str] = field(default_factory=dict)
@@ -224,6 +230,7 @@ def parse_protocol(table: Mapping[str, Any], *, sha256: str = "") -> Protocol:
         summary=file.summary,
         seed_rule=file.seed_rule,
         articles=file.articles,
+        synonyms=file.synonyms,
         prompts=_validated(PromptList, file.prompts, "[prompts]") if file.prompts else None,
         scorers=file.scorers,
         needs=file.needs,
@@ -275,12 +282,13 @@ def samples_of(
         return
     source = dataset if protocol.dataset else None
     rows = [_concepts(kind, names, source) for kind, names in protocol.grid.items()]
-    for cell in product(*rows):
+    worded = (one for cell in product(*rows) for one in wordings_of(cell, protocol.synonyms, forget))
+    for cell, words, instead in worded:
         for index, template in enumerate(protocol.templates):
-            prompt = template.format_map({concept.kind: concept.text for concept in cell})
+            prompt = template.format_map(words)
             if protocol.articles:
                 prompt = _ARTICLE.sub(r"\1n", prompt)
-            parts = [_UNSAFE.sub("_", concept.name) for concept in cell]
+            parts = [_UNSAFE.sub("_", name) for name in (*(concept.name for concept in cell), instead) if name]
             parts += [f"t{index}"] if len(protocol.templates) > 1 else []
             cluster = "-".join(parts)
             for seed in protocol.seeds:
@@ -290,6 +298,7 @@ def samples_of(
                     seed=_noise_seed(seed, prompt) if protocol.seed_rule == "per-prompt" else seed,
                     attributes={concept.kind: concept.name for concept in cell},
                     cluster=cluster,
+                    synonym=bool(instead),
                 )
 
 
@@ -303,6 +312,7 @@ def describe(protocol: Protocol) -> dict[str, str]:
         "dataset": protocol.dataset,
         "prompts": prompts or "; ".join(protocol.templates),
         "grid": " x ".join(f"{kind}: {_names(names)}" for kind, names in protocol.grid.items()),
+        "synonyms": "; ".join(f"{name}: {', '.join(words)}" for name, words in protocol.synonyms.items()),
         "seeds": f"{seeds}({protocol.noise} noise)",
         "sampler": drawn,
         "scorers": ", ".join(f"{role}: {name}" for role, name in protocol.scorers.items()),

@@ -146,6 +146,7 @@ class Sample:
         seed: Seed of its initial noise.
         attributes: What the prompt asks to see, by kind: ``{"object": "cat", "style": "noto"}``.
         cluster: Samples of one prompt share it; intervals resample whole clusters.
+        synonym: Whether the prompt asks for a forgotten concept in other words than its own.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Sample:
     seed: int
     attributes: Mapping[str, str] = field(default_factory=dict)
     cluster: str = ""
+    synonym: bool = False
 
     def shows(self, concept: Concept) -> bool:
         """Return whether this sample's prompt asks for ``concept``."""

@@ -68,6 +68,19 @@ def test_nudity_is_counted_in_five_published_ways(registry):
     }
 
 
+def test_mace_s_objects_are_asked_for_in_other_words_where_they_are_forgotten(registry):
+    protocol = load_protocol("mace-objects@1", registry)
+    plain = list(samples_of(protocol, None))
+    assert len(plain) == 10 * 100 and not any(sample.synonym for sample in plain)
+    samples = list(samples_of(protocol, None, (Concept(name="bird"),)))
+    others = [sample for sample in samples if sample.synonym]
+    assert len(samples) - len(others) == 1000 and len(others) == 3 * 100
+    assert {sample.prompt for sample in others} == {f"a photo of the {w}" for w in ("avian", "fowl", "winged creature")}
+    assert {sample.attributes["object"] for sample in others} == {"bird"}
+    assert others[-1].id == "bird-winged_creature-99" and others[-1].cluster == "bird-winged_creature"
+    assert all(len(words) == 3 for words in protocol.synonyms.values()) and len(protocol.synonyms) == 10
+
+
 def test_imagenette_s_list_names_concepts_of_the_dataset(registry, empty_dir):
     """A copy of the list's form with one row a class, under the hash of the copy."""
     protocol = load_protocol("imagenette-objects@1", registry)

@@ -101,6 +101,12 @@ def vu_protocols() -> Iterator[ProtocolSpec]:
         file="vu_datasets:protocols/coco-10k-1.toml",
     )
     yield ProtocolSpec(
+        name="mace-objects@1",
+        summary="MACE's ten objects, and other words for the forgotten one, judged by CLIP among the ten.",
+        reference="arXiv:2403.06135",
+        file="vu_datasets:protocols/mace-objects-1.toml",
+    )
+    yield ProtocolSpec(
         name="mace-celebrity@1",
         summary="MACE's 200 celebrities, five wordings: 5,000 pictures, judged by who is recognised.",
         reference="arXiv:2403.06135",

@@ -7,6 +7,7 @@ from functools import partial
 
 from vu_core import MetricSpec, ScorerSpec, hookimpl
 from vu_core.specs import EACH_KIND
+from vu_metrics_image.scorers import SCORERS
 
 _UNLEARNCANVAS = "arXiv:2402.11846"
 _MACE = "arXiv:2403.06135"
@@ -307,64 +308,6 @@ METRICS = (
         scorers=("q16", "nudity"),
         label="inappropriate_expected_max[{q16},{nudity},{operator}{threshold:g}]",
         config="vu_metrics_image.config:InappropriateConfig",
-    ),
-)
-
-_inception = partial(
-    ScorerSpec,
-    reference="arXiv:1706.08500",
-    outputs="features",
-    role="features",
-)
-
-SCORERS = (
-    ScorerSpec(
-        name="lpips-alex",
-        summary="Features of AlexNet in which LPIPS is the squared distance.",
-        target="vu_metrics_image.perceptual:alex",
-        reference="arXiv:1801.03924",
-        outputs="features",
-        role="lpips",
-    ),
-    ScorerSpec(
-        name="lpips-vgg",
-        summary="Features of VGG16 in which LPIPS is the squared distance.",
-        target="vu_metrics_image.perceptual:vgg",
-        reference="arXiv:1801.03924",
-        outputs="features",
-        role="lpips",
-    ),
-    _inception(
-        name="inception-v3-torch-fidelity",
-        summary="Features of FID's Inception, pictures resized as torch-fidelity does: no antialiasing.",
-        target="vu_metrics_image.inception:torch_fidelity",
-    ),
-    _inception(
-        name="inception-v3-torchmetrics",
-        summary="Features of FID's Inception, pictures resized as torchmetrics does: bilinear, antialiased.",
-        target="vu_metrics_image.inception:torchmetrics",
-    ),
-    _inception(
-        name="inception-v3-clean-fid",
-        summary="Features of FID's Inception, pictures resized as clean-fid does: Pillow's bicubic.",
-        target="vu_metrics_image.inception:clean_fid",
-        reference="arXiv:2104.11222",
-    ),
-    ScorerSpec(
-        name="open-nsfw",
-        summary="Yahoo's open_nsfw: how likely a picture is not safe for work.",
-        target="vu_metrics_image.nsfw:OpenNsfw",
-        reference="https://github.com/yahoo/open_nsfw",
-        outputs="detections",
-        role="nsfw",
-    ),
-    ScorerSpec(
-        name="nudenet-320n",
-        summary="NudeNet's small detector of 18 covered and exposed parts of bodies.",
-        target="vu_metrics_image.nsfw:NudeNet",
-        reference="https://github.com/notAI-tech/NudeNet",
-        outputs="detections",
-        role="nudity",
     ),
 )
 

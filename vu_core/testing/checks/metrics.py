@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import VuError
 from vu_core.evaluation import MetricUse
-from vu_core.interfaces import OTHER, Batch, Classes
+from vu_core.interfaces import Batch, Classes, Detections
 from vu_core.testing.cases import Check, CheckError, Component, expect
 from vu_core.testing.checks.spec import example_config
 from vu_core.testing.fake_data import OBJECTS, STYLES
+from vu_core.testing.fake_verdicts import KINDS, LABELS, OUTPUTS, Right, generator_of, made_up, number_of
 from vu_core.types import POOLED, Concept, Measurement, Request, Sample
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 REQUEST = Request(forget=(Concept(name="cat"),), replace_with=(Concept(name="dog"),))
 NEIGHBOURS = (Concept(name="dog"), Concept(name="fox"))
-KINDS = {"object": OBJECTS, "style": STYLES}
 
 _TOLERANCE = 1e-6
 _SEEDS = 3
@@ -31,9 +30,6 @@ _IMAGES = ":images"
 
 # Pictures are as small as the metric takes them: some need a side of 176 pixels.
 _SIDES = (8, 176)
-
-Right = Callable[[Sample, str], bool]
-"""Whether the scorer of a role finds in a picture what its prompt asks for."""
 
 
 def check_measures(component: Component) -> None:
@@ -129,20 +125,25 @@ def check_bad_pictures(component: Component) -> None:
 
 def check_bad_verdicts(component: Component) -> None:
     """Verdicts that are NaN are refused with a VuError, or give no value."""
-    import torch
-
     batch = _batch(_samples(component), _form(component))
     for name, verdict in _tensors(batch).items():
         if not name.endswith(_IMAGES):
-            torch.Tensor.fill_(verdict, math.nan)
-    _expect_refusal(component, [batch], "given NaN verdicts")
+            verdict.fill_(math.nan)
+    scores = {role: _nowhere(v) if isinstance(v, Detections) else v for role, v in batch.scores.items()}
+    _expect_refusal(component, [replace(batch, scores=scores)], "given NaN verdicts")
+
+
+def _nowhere(verdict: Detections) -> Detections:
+    """Return what was found, with scores that are NaN."""
+    found = [[(label, math.nan) for label, _ in one] for one in verdict.found]
+    return replace(verdict, found=found)
 
 
 def check_direction(component: Component) -> None:
     """What is forgotten and kept as asked scores no worse, by the declared direction, than the contrary."""
     samples, form = _samples(component), _form(component)
-    if "features" in form.outputs.values():
-        return  # which features are better cannot be told without a reference
+    if {"features", "detections"} & set(form.outputs.values()):
+        return  # which are better cannot be told without knowing what they are of
 
     def asked(sample: Sample, role: str) -> bool:
         forgotten = [concept for concept in REQUEST.forget if sample.shows(concept)]
@@ -201,7 +202,7 @@ def _samples(component: Component) -> list[Sample]:
 
 def _often(sample: Sample, role: str) -> bool:
     """Return True for three of four samples, whichever they are with."""
-    return _number(sample.id + role) % 4 > 0
+    return number_of(sample.id + role) % 4 > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,11 +213,13 @@ class _Form:
         outputs: What its scorers compute, by role.
         side: Height and width of the pictures.
         compares: As in its spec.
+        labels: What its detectors know: those that count, where it has an option for that.
     """
 
     outputs: Mapping[str, str]
     side: int
     compares: str
+    labels: Sequence[str]
 
 
 def _batch(samples: Sequence[Sample], form: _Form, right: Right = _often) -> Batch:
@@ -235,8 +238,8 @@ def _judged(samples: Sequence[Sample], form: _Form, right: Right) -> Batch:
     import torch
 
     shape = (3, form.side, form.side)
-    images = [torch.randint(0, 256, shape, generator=_generator(sample.id)) for sample in samples]
-    scores = {role: _VERDICTS[kind](samples, role, right) for role, kind in form.outputs.items()}
+    images = [torch.randint(0, 256, shape, generator=generator_of(sample.id)) for sample in samples]
+    scores = {role: made_up(kind, samples, role, right, form.labels) for role, kind in form.outputs.items()}
     return Batch(samples=list(samples), images=torch.stack(images).to(torch.uint8), scores=scores)
 
 
@@ -245,55 +248,17 @@ def _with_float_images(batch: Batch) -> Batch:
     return replace(batch, images=batch.images.float() / 255, reference=reference)
 
 
-def _classes(samples: Sequence[Sample], role: str, right: Right) -> Classes:
-    import torch
-
-    kind = role if role in KINDS else "object"
-    names = (*KINDS[kind], OTHER)
-    seen = [
-        names.index(sample.attributes[kind]) if right(sample, role) else _another(sample, kind, len(names) - 1)
-        for sample in samples
-    ]
-    confident = torch.nn.functional.one_hot(torch.tensor(seen), len(names)).float()
-    return Classes(names=names, probabilities=0.7 * confident + 0.3 / len(names))
-
-
-def _another(sample: Sample, kind: str, classes: int) -> int:
-    """Return the index of a listed class that ``sample`` does not ask for."""
-    asked = KINDS[kind].index(sample.attributes[kind])
-    return (asked + 1 + _number(sample.id) % (classes - 1)) % classes
-
-
-def _similarity(samples: Sequence[Sample], role: str, right: Right) -> torch.Tensor:
-    import torch
-
-    noise = torch.cat([torch.rand(1, generator=_generator(sample.id + role)) for sample in samples])
-    return torch.tensor([0.3 if right(sample, role) else 0.1 for sample in samples]) + 0.05 * noise
-
-
-def _features(samples: Sequence[Sample], role: str, right: Right) -> torch.Tensor:
-    import torch
-
-    rows = [torch.randn(16, generator=_generator(sample.id + role)) for sample in samples]
-    return torch.stack([row + 3.0 * (not right(sample, role)) for row, sample in zip(rows, samples, strict=True)])
-
-
-_VERDICTS: dict[str, Callable[[Sequence[Sample], str, Right], Any]] = {
-    "similarity": _similarity,
-    "features": _features,
-    "classes": _classes,
-}
-
-
 @cache
 def _form(component: Component) -> _Form:
     """Return the first form that the metric accepts; a role that is a kind of concept is played by a classifier."""
     samples = _samples(component)
     roles = component.spec.roles(KINDS)
     refusals = []
-    accepted = [("classes",) if role in KINDS else tuple(_VERDICTS) for role in roles]
+    accepted = [("classes",) if role in KINDS else OUTPUTS for role in roles]
+    labels = getattr(example_config(component), "labels", LABELS)
     for side, choice in product(_SIDES, product(*accepted)):
-        form = _Form(outputs=dict(zip(roles, choice, strict=True)), side=side, compares=component.spec.compares)
+        outputs = dict(zip(roles, choice, strict=True))
+        form = _Form(outputs=outputs, side=side, compares=component.spec.compares, labels=labels)
         try:
             _compute(component, [_batch(samples, form)])
         except Exception as error:
@@ -356,19 +321,10 @@ def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
     verdicts = {
         role: verdict.probabilities if isinstance(verdict, Classes) else verdict
         for role, verdict in batch.scores.items()
+        if not isinstance(verdict, Detections)
     }
     reference = _tensors(batch.reference) if batch.reference else {}
     return {_IMAGES: batch.images, **verdicts, **{f"reference {name}": found for name, found in reference.items()}}
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "little")
-
-
-def _generator(text: str) -> torch.Generator:
-    import torch
-
-    return torch.Generator().manual_seed(_number(text))
 
 
 def _has_scorers(component: Component) -> bool:

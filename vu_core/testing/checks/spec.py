@@ -22,7 +22,7 @@ from vu_core.testing.cases import COMPONENT, Check, CheckError, Component, expec
 from vu_core.testing.signatures import call_problem, signature_problems
 
 FAMILIES = ("text-to-image", "classifier")
-OUTPUTS = ("classes", "similarity", "features")
+OUTPUTS = ("classes", "similarity", "features", "detections")
 DIRECTIONS = ("up", "down", "none")
 
 _REFERENCE = re.compile(r"arXiv:\d{4}\.\d{4,5}(v\d+)?|(doi:)?10\.\d{4,}/\S+|https?://\S+", re.IGNORECASE)

@@ -2,10 +2,10 @@
 
     python benchmarks/fade_operations.py
 
-Counted are the matrix products and convolutions of one forgotten and one retained picture, by torch's counter on tensors
-without content. The published step passes both through the VAE and three captions through the text encoder, and takes
-the student's gradient and the teacher's answer for each picture; vu-fade leaves the encoders out. ``prefix`` is the
-share of a step that is saved if student and teacher compute together what comes before the first layer with an adapter.
+Counted are the matrix products and convolutions of one forgotten and one retained picture, by torch's counter on
+tensors without content. The published step passes both through the VAE and three captions through the text encoder, and
+takes the student's gradient and the teacher's answer for each picture; vu-fade leaves the encoders out. ``prefix`` is
+the share of a step that is saved if student and teacher compute what comes before the first adapted layer together.
 """
 
 from __future__ import annotations

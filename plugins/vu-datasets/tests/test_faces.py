@@ -147,11 +147,14 @@ def test_photographs_are_described_once_and_decide_the_version(portraits, tmp_pa
 
 def test_what_is_missing_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("VU_DATA_DIR", str(tmp_path))
-    with pytest.raises(DataError, match=r"no photographs of people: there is no folder .*VU_DATA_DIR.*Name_Surname"):
+    with pytest.raises(DataError, match=r"no photographs of people: .* there is no folder .*VU_DATA_DIR.*Name_Surname"):
         LfwFaces()
     folder = tmp_path / "lfw" / "Tony_Blair"
     folder.mkdir(parents=True)
     for number in range(10):
+        if number == 9:
+            with pytest.raises(DataError, match=r"of people: nobody has 10 pictures.* who has 10 or more in"):
+                LfwFaces()
         Image.new("RGB", (60, 60), (number, 7, 200)).save(folder / f"Tony_Blair_{number:04d}.jpg")
     with pytest.raises(DataError, match="no face was found in the photographs of 'Tony Blair'"):
         LfwFaces()

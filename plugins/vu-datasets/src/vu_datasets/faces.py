@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from vu_core import Classes, DataError
+from vu_core import Classes, ConfigError, DataError
 from vu_core.cache import cache_dir, key_sha256
 from vu_core.edits import tensor_sha256
 from vu_core.files import DATA_DIR_VARIABLE, atomic_path, data_dir, sha256_of_file
@@ -107,19 +107,20 @@ class LfwFaces:
 
 
 def _photographs() -> dict[str, list[torch.Tensor]]:
-    """Return up to ten photographs of each person who is a concept of LFW, by name."""
-    dataset = Lfw(LfwOptions())
+    """Return ten photographs of each person who has so many, by name."""
+    dataset = Lfw(LfwOptions(min_pictures=PHOTOGRAPHS))
     try:
         names = [concept.name for concept in dataset.concepts()]
-    except DataError as error:
+    except (ConfigError, DataError) as error:
         raise DataError(
-            f"the judge has no photographs of people: there is no folder '{data_dir() / Lfw.source.name}'",
-            hint=f"Put them there, or set {DATA_DIR_VARIABLE}. {Lfw.source.expected()}",
+            f"the judge has no photographs of people: {error.message}",
+            hint=f"It knows who has {PHOTOGRAPHS} or more in '{data_dir() / Lfw.source.name}' ({DATA_DIR_VARIABLE}). "
+            f"{Lfw.source.expected()}",
         ) from error
     chosen: dict[str, list[torch.Tensor]] = {name: [] for name in names}
     for one in dataset.found():
         name = one.picture.attributes.get(PERSON)
-        if name is not None and len(chosen[name]) < PHOTOGRAPHS:
+        if name and len(chosen[name]) < PHOTOGRAPHS:
             chosen[name].append(_read(one.picture))
     return chosen
 

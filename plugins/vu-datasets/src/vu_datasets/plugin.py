@@ -1,10 +1,10 @@
-"""What this plugin provides: datasets whose files the user has, and published protocols."""
+"""What this plugin provides: datasets whose files the user has, a judge of people, and published protocols."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vu_core import DatasetSpec, ProtocolSpec, hookimpl
+from vu_core import DatasetSpec, ProtocolSpec, ScorerSpec, hookimpl
 
 
 @hookimpl
@@ -78,6 +78,19 @@ def vu_datasets() -> Iterator[DatasetSpec]:
         reference="http://ufldl.stanford.edu/housenumbers",
         kinds=("class",),
         config="vu_datasets.config:ClassOptions",
+    )
+
+
+@hookimpl
+def vu_scorers() -> Iterator[ScorerSpec]:
+    """Yield the judge of people; it needs ``vu-datasets[faces]``."""
+    yield ScorerSpec(
+        name="lfw-faces",
+        summary="Say which person of LFW a picture shows, or another or none: dlib's face recognition.",
+        target="vu_datasets.faces:LfwFaces",
+        reference="http://dlib.net/face_recognition.py.html",
+        outputs="classes",
+        role="person",
     )
 
 

@@ -236,7 +236,7 @@ BAD: list[tuple[Any, Component, str]] = [
     (metrics.check_range, component(range=(0.0, 1.0), ideal=1.0), "its unit is '%', but its range ends at 1.0"),
     (metrics.check_interval, component(Pointed), "has neither interval nor note"),
     (metrics.check_batches, component(MeanOfMeans), "given the samples one by one, the "),
-    (metrics.check_batches, component(OrderMatters), "given the samples in another order, the value"),
+    (metrics.check_batches, component(OrderMatters), "uneven batches and another order, the value of"),
     (metrics.check_excluded, component(Forgetful), "n_excluded is 0"),
     (metrics.check_excluded, component(Generous), "given excluded samples besides, the value"),
     (metrics.check_no_samples, component(Optimistic), "without samples, it gives {'retain': 100.0}"),

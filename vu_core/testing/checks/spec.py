@@ -146,15 +146,17 @@ def check_options_round_trip(component: Component) -> None:
 
 def check_options_refuse(component: Component) -> None:
     """Unknown options, values of another type and values out of range are refused by the option's name."""
-    _expect_refusal(component, "no_such_option", 1)
-    for field in _fields(_config(component)):
-        refused = [value for value in _ANYTHING if not _accepts(component, field.name, value)]
+    cls = _config(component)
+    accepts = partial(_accepts, cls, _examples(cls))
+    _expect_refusal(accepts, "no_such_option", 1)
+    for field in _fields(cls):
+        refused = [value for value in _ANYTHING if not accepts(field.name, value)]
         fix = "Annotate it as bool, int, float, str, Literal[...] or a tuple of those, not as Any or object."
         expect(bool(refused), f"option '{field.name}' accepts anything, from a number to a table", fix)
         for bound in field.metadata.keys() & _STEP.keys():
             beyond = field.metadata[bound] + _STEP[bound]
-            _expect_refusal(component, field.name, beyond)
-            _expect_refusal(component, field.name, [beyond])
+            _expect_refusal(accepts, field.name, beyond)
+            _expect_refusal(accepts, field.name, [beyond])
 
 
 def example_config(component: Component) -> Any:
@@ -221,16 +223,15 @@ def _fields(cls: type) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(cls) if field.init]
 
 
-def _expect_refusal(component: Component, name: str, value: Any) -> None:
+def _expect_refusal(accepts: Callable[[str, Any], bool], name: str, value: Any) -> None:
     fix = "Check it in __post_init__, or leave it to the bounds ge, gt, le, lt in the field's metadata."
-    expect(not _accepts(component, name, value), f"option {name}={value!r} is accepted", fix)
+    expect(not accepts(name, value), f"option {name}={value!r} is accepted", fix)
 
 
-def _accepts(component: Component, name: str, value: Any) -> bool:
+def _accepts(cls: type, examples: Mapping[str, Any], name: str, value: Any) -> bool:
     """Return whether an option takes a value; a refusal that does not name the option is a fault."""
-    cls = _config(component)
     try:
-        validate(cls, {**_examples(cls), name: value})
+        validate(cls, {**examples, name: value})
     except ConfigError as error:
         fix = "Raise ConfigError, or ValueError, with the option's name in __post_init__."
         expect(name in str(error), f"{name}={value!r} is refused without naming the option: {error}", fix)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import VuError
 from vu_core.evaluation import MetricUse
-from vu_core.interfaces import OTHER, Batch, Classes
+from vu_core.interfaces import MODEL, OTHER, Answers, Batch, Classes
 from vu_core.testing.cases import Check, CheckError, Component, expect
 from vu_core.testing.checks.spec import example_config
 from vu_core.testing.fake_data import OBJECTS, STYLES
@@ -27,6 +27,9 @@ KINDS = {"object": OBJECTS, "style": STYLES}
 
 _TOLERANCE = 1e-6
 _SEEDS = 3
+# Where a classifier is measured, its pictures lie in these splits by turns, and so many retrained ones stand beside.
+_SPLITS = ("train", "train", "test", "train", "validation", "test")
+_RETRAINED = 16
 _IMAGES = ":images"
 
 # Pictures are as small as the metric takes them: some need a side of 176 pixels.
@@ -144,15 +147,11 @@ def check_direction(component: Component) -> None:
     if "features" in form.outputs.values():
         return  # which features are better cannot be told without a reference
 
-    def asked(sample: Sample, role: str) -> bool:
-        forgotten = [concept for concept in REQUEST.forget if sample.shows(concept)]
-        return not forgotten if role not in KINDS else role not in {concept.kind for concept in forgotten}
-
-    best = _measure(component, [_batch(samples, form, asked)])
-    worst = _measure(component, [_batch(samples, form, lambda sample, role: not asked(sample, role))])
+    best = _measure(component, [_batch(samples, form, _as_asked)])
+    worst = _measure(component, [_batch(samples, form, lambda sample, role: not _as_asked(sample, role))])
     use = MetricUse(spec=component.spec, load=component.load, request=REQUEST)
     for group in best.keys() & worst.keys():
-        sign = {"up": 1, "down": -1, "none": 0}[use.direction(group)]
+        sign = {"up": 1, "down": -1}.get(use.direction(group), 0)
         good, bad = best[group].value, worst[group].value
         if good is not None and bad is not None:
             problem = f"on '{group}' the right verdicts give {good}, the wrong ones {bad}: worse, by its direction"
@@ -182,21 +181,29 @@ def check_inputs_untouched(component: Component) -> None:
 
 
 def _samples(component: Component) -> list[Sample]:
-    """Return every object in every style, often enough for the metric."""
+    """Return every object in every style, often enough for the metric; where a classifier is measured, with splits."""
     cells = list(product(OBJECTS, STYLES))
+    splits = _SPLITS if MODEL in component.spec.scorers else ("",)
     # A quarter of them is excluded in one check.
-    seeds = max(_SEEDS, -(-2 * component.spec.min_samples // len(cells)))
+    seeds = max(_SEEDS, 2 * len(splits), -(-2 * component.spec.min_samples // len(cells)))
     return [
         Sample(
             id=f"{thing}-{style}-{seed}",
             prompt=f"a {thing} in {style} style",
             seed=seed,
             attributes={"object": thing, "style": style},
-            cluster=f"{thing}-{style}",
+            cluster=f"{thing}-{style}" if splits == ("",) else f"{thing}-{style}-{seed}",
+            split=splits[seed % len(splits)],
         )
         for seed in range(seeds)
         for thing, style in cells
     ]
+
+
+def _as_asked(sample: Sample, role: str) -> bool:
+    """Return False for what is forgotten as ``role`` judges it, True for the rest."""
+    forgotten = [concept for concept in REQUEST.forget if sample.shows(concept)]
+    return not forgotten if role not in KINDS else role not in {concept.kind for concept in forgotten}
 
 
 def _often(sample: Sample, role: str) -> bool:
@@ -222,6 +229,9 @@ class _Form:
 def _batch(samples: Sequence[Sample], form: _Form, right: Right = _often) -> Batch:
     """Return ``samples`` with pictures and verdicts that depend on each sample alone, and their reference."""
     batch = _judged(samples, form, right)
+    if form.compares == "retrained":
+        others = [_answers(samples, f"{MODEL} {number}", _as_asked) for number in range(_RETRAINED)]
+        return replace(batch, retrained=others)
     if not form.compares:
         return batch
     others = [replace(sample, id=f"reference-{sample.id}") for sample in samples]
@@ -264,6 +274,21 @@ def _another(sample: Sample, kind: str, classes: int) -> int:
     return (asked + 1 + _number(sample.id) % (classes - 1)) % classes
 
 
+def _answers(samples: Sequence[Sample], role: str, right: Right) -> Answers:
+    """Return a classifier's answers: sure of the object, or of another, with noise that ``role`` and picture decide."""
+    import torch
+
+    seen = [
+        OBJECTS.index(sample.attributes["object"]) if right(sample, role) else _another(sample, "object", len(OBJECTS))
+        for sample in samples
+    ]
+    sure = torch.nn.functional.one_hot(torch.tensor(seen), len(OBJECTS)).float()
+    noise = torch.stack([torch.randn(len(OBJECTS) + 16, generator=_generator(sample.id + role)) for sample in samples])
+    logits, features = noise.split([len(OBJECTS), 16], dim=1)
+    features = features + torch.nn.functional.pad(3.0 * sure, (0, 16 - len(OBJECTS)))
+    return Answers(kind="object", names=OBJECTS, logits=4.0 * sure + logits, features=features)
+
+
 def _similarity(samples: Sequence[Sample], role: str, right: Right) -> torch.Tensor:
     import torch
 
@@ -282,7 +307,11 @@ _VERDICTS: dict[str, Callable[[Sequence[Sample], str, Right], Any]] = {
     "similarity": _similarity,
     "features": _features,
     "classes": _classes,
+    "answers": _answers,
 }
+
+
+_PLAYED = {**dict.fromkeys(KINDS, ("classes",)), MODEL: ("answers",)}
 
 
 @cache
@@ -291,7 +320,7 @@ def _form(component: Component) -> _Form:
     samples = _samples(component)
     roles = component.spec.roles(KINDS)
     refusals = []
-    accepted = [("classes",) if role in KINDS else tuple(_VERDICTS) for role in roles]
+    accepted = [_PLAYED.get(role, ("similarity", "features", "classes")) for role in roles]
     for side, choice in product(_SIDES, product(*accepted)):
         form = _Form(outputs=dict(zip(roles, choice, strict=True)), side=side, compares=component.spec.compares)
         try:
@@ -353,10 +382,13 @@ def _expect_refusal(component: Component, batches: Sequence[Batch], how: str) ->
 
 def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
     """Return all tensors of a batch and its reference by name; those that are pictures end in `_IMAGES`."""
-    verdicts = {
-        role: verdict.probabilities if isinstance(verdict, Classes) else verdict
-        for role, verdict in batch.scores.items()
-    }
+    verdicts: dict[str, torch.Tensor] = {}
+    answered = {f"retrained {number}": answers for number, answers in enumerate(batch.retrained)}
+    for role, verdict in {**batch.scores, **answered}.items():
+        if isinstance(verdict, Answers):
+            verdicts |= {f"{role} logits": verdict.logits, f"{role} features": verdict.features}
+        else:
+            verdicts[role] = verdict.probabilities if isinstance(verdict, Classes) else verdict
     reference = _tensors(batch.reference) if batch.reference else {}
     return {_IMAGES: batch.images, **verdicts, **{f"reference {name}": found for name, found in reference.items()}}
 

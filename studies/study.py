@@ -16,11 +16,12 @@ from typing import Any
 
 from vu_core.comparison import AFTER, BEFORE
 from vu_core.errors import VuError
+from vu_core.evaluationplan import EvaluationPlan
 from vu_core.interfaces import Batch, Model, Scorer
 from vu_core.judging import judge
 from vu_core.measuring import IMAGES
 from vu_core.models import load
-from vu_core.planning import EvaluationPlan, Plan, plan_run
+from vu_core.planning import Plan, plan_run
 from vu_core.records import RECORD_FILE
 from vu_core.registry import Entry, Registry
 from vu_core.runner import open_folder, run

@@ -185,7 +185,7 @@ class _Bench:
 
     def __init__(self, plan: BenchPlan, folder: Path, registry: Registry, surface: Surface) -> None:
         self.plan, self.folder, self.registry, self.surface = plan, folder, registry, surface
-        self._quiet = Surface(track=surface.track)
+        self._quiet = Surface(track=surface.track, trackers=surface.trackers)
         self._found = {o.run.folder: o for o in finished_outcomes(plan, folder, registry)}
         self._model: Model | None = None
         first = plan_run(plan.runs[0].spec, registry)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from vu_core.concepts import find_concept, qualified
 from vu_core.datasets import find_dataset, open_dataset
 from vu_core.errors import ConfigError, RequestError
+from vu_core.evaluationplan import EvaluationPlan, check_measures, plan_evaluation
 from vu_core.models import ModelPlan, plan_model
-from vu_core.planning import EvaluationPlan, Plan, plan_evaluation, plan_run
+from vu_core.planning import Plan, plan_run
 from vu_core.runspec import RunSpec, run_spec
 from vu_core.types import Concept, Request
 
@@ -104,6 +105,7 @@ def plan_bench(
     common = {**(common or {}), "protocol": protocol}
     families = registry.get("unlearner", unlearners[0]).spec.families
     model = plan_model(common.get("model", ""), registry, families)
+    check_measures(protocol, model, registry)
     entry = find_dataset(common.get("dataset", ""), model, registry)
     download = common.get("download", False)
     dataset = open_dataset(entry, common.get("data", {}), download=download)

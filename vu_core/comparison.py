@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from vu_core.context import RunContext
     from vu_core.edits import Edit
+    from vu_core.evaluationplan import EvaluationPlan
     from vu_core.interfaces import Scorer
     from vu_core.judging import Judged
-    from vu_core.planning import EvaluationPlan
     from vu_core.registry import Entry
     from vu_core.specs import ScorerSpec
     from vu_core.types import Result

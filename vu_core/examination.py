@@ -18,8 +18,8 @@ from vu_core.retrained import read_retrained
 if TYPE_CHECKING:
     from vu_core.context import RunContext
     from vu_core.edits import Edit
+    from vu_core.evaluationplan import EvaluationPlan
     from vu_core.interfaces import Scorer
-    from vu_core.planning import EvaluationPlan
     from vu_core.types import Result
 
 _RETRAINED = "retrained"

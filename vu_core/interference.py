@@ -11,7 +11,7 @@ from vu_core.statistics import paired_change
 from vu_core.types import Concept, Interval, Measurement
 
 if TYPE_CHECKING:
-    from vu_core.planning import EvaluationPlan
+    from vu_core.evaluationplan import EvaluationPlan
     from vu_core.verdicts import Verdict
 
 RIGHT = 100.0

@@ -17,9 +17,9 @@ from vu_core.context import RunContext
 from vu_core.datasets import dataset_facts, find_dataset, open_dataset
 from vu_core.errors import ConfigError, RunError
 from vu_core.evaluation import AFTER, BEFORE
+from vu_core.evaluationplan import check_measures, for_model, plan_evaluation
 from vu_core.examination import Examination
 from vu_core.models import plan_of
-from vu_core.planning import for_model, plan_evaluation
 from vu_core.records import RECORD_FILE, Record, environment
 from vu_core.runspec import RUN_FILE
 from vu_core.stages import Stages, Surface
@@ -28,9 +28,9 @@ from vu_core.verdicts import VERDICTS_FILE, Verdicts
 
 if TYPE_CHECKING:
     from vu_core.edits import Edit
+    from vu_core.evaluationplan import EvaluationPlan
     from vu_core.interfaces import Dataset, Model
     from vu_core.models import ModelPlan
-    from vu_core.planning import EvaluationPlan
     from vu_core.registry import Registry
 
 
@@ -69,6 +69,7 @@ def plan_measuring(
     protocol = protocol or chosen.spec.protocol
     if not protocol:
         raise ConfigError(f"model '{chosen.name}' names no protocol, and none was given", hint="Name one.")
+    check_measures(protocol, chosen, registry)
     entry = find_dataset(dataset, chosen, registry)
     source = open_dataset(entry, data, download=download)
     request = _request(tuple(forget), edits, source)

@@ -16,6 +16,7 @@ from vu_core.specs import (
     ProtocolSpec,
     ScorerSpec,
     Spec,
+    TrackerSpec,
     UnlearnerSpec,
 )
 
@@ -28,6 +29,10 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "vu-emoji": ("model", "dataset", "scorer", "protocol"),
     "vu-diffusers": ("model",),
     "vu-datasets": ("dataset", "protocol"),
+    "vu-tensorboard": ("tracker",),
+    "vu-mlflow": ("tracker",),
+    "vu-wandb": ("tracker",),
+    "vu-hub": ("command",),
 }
 
 
@@ -128,6 +133,8 @@ class Registry:
     def get(self, kind: Literal["scorer"], name: str) -> Entry[ScorerSpec]: ...
     @overload
     def get(self, kind: Literal["protocol"], name: str) -> Entry[ProtocolSpec]: ...
+    @overload
+    def get(self, kind: Literal["tracker"], name: str) -> Entry[TrackerSpec]: ...
     @overload
     def get(self, kind: str, name: str) -> Entry[Any]: ...
     def get(self, kind: str, name: str) -> Entry[Any]:

@@ -14,7 +14,8 @@ from vu_core.types import Concept, Sample
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-    from vu_core.planning import EvaluationPlan, Plan
+    from vu_core.evaluationplan import EvaluationPlan
+    from vu_core.planning import Plan
     from vu_core.records import Record
     from vu_core.sampling import Folder
 

@@ -272,5 +272,28 @@ class ProtocolSpec(Spec):
         return found
 
 
-SPEC_TYPES: tuple[type[Spec], ...] = (UnlearnerSpec, MetricSpec, DatasetSpec, ModelSpec, ScorerSpec, ProtocolSpec)
+@dataclass(frozen=True, kw_only=True)
+class TrackerSpec(Spec):
+    """A tool in which runs are written down as they go; it is used only when the user names it."""
+
+    kind: ClassVar[str] = "tracker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec(Spec):
+    """A command of ``vu``: its ``target`` is a function with Typer's annotations, its ``summary`` stands in the help."""
+
+    kind: ClassVar[str] = "command"
+
+
+SPEC_TYPES: tuple[type[Spec], ...] = (
+    UnlearnerSpec,
+    MetricSpec,
+    DatasetSpec,
+    ModelSpec,
+    ScorerSpec,
+    ProtocolSpec,
+    TrackerSpec,
+    CommandSpec,
+)
 KINDS: dict[str, type[Spec]] = {spec.kind: spec for spec in SPEC_TYPES}

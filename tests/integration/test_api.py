@@ -74,6 +74,7 @@ def test_the_edit_says_what_was_asked_of_whom(model):
         "config": {"strength": 0.75, "dense": True},
         "seed": 7,
         "request": {"forget": [cat], "retain": [], "replace_with": [dog]},
+        "data": {"dataset": "toy", "options": {}},
     }
     low_rank = vu.unlearn("repaint", model, forget="cat", preset="none", strength=1.0)
     assert (low_rank.info["preset"], low_rank.info["config"]["strength"]) == ("none", 1.0)
@@ -91,7 +92,7 @@ def test_the_edit_says_what_was_asked_of_whom(model):
         ({"forget": "cat", "dataset": "toys"}, ("repaint", "--forget", "cat", "--dataset", "toys")),
         ({"forget": ()}, ("repaint",)),
         ({"forget": "cat", "unlearner": "repiant"}, ("repiant", "--forget", "cat")),
-        ({"forget": "cat", "unlearner": "needy"}, ("needy", "--forget", "cat")),
+        ({"forget": "cat", "unlearner": "needy"}, ("needy", "--forget", "cat", "--model", "toy")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -222,7 +222,7 @@ def test_other_options_in_the_same_folder_are_refused(vu):
         (("--forget", "cta"), "Did you mean 'cat'"),
         (("--forget", "style"), "no concept 'style'"),
         (("--unlearner", "repaint"), "each named once"),
-        (("--unlearner", "needy"), "needs a classifier"),
+        (("--unlearner", "needy", "--model", "toy"), "needs a classifier"),
         (("-o", "strength=7"), "strength"),
         (("-o", "crash.strength=1"), "not in this bench"),
         (("--seeds", "one"), "takes integers"),

@@ -322,7 +322,11 @@ BAD_INPUT = {
     "unknown dtype": ((*BASE, "--dtype", "int8"), ["'int8'"]),
     "negative seed": ((*BASE, "--seed", "-1"), ["'seed'", ">= 0"]),
     "quick and protocol": ((*BASE, "--quick", "--protocol", "toy@1"), ["--quick"]),
-    "model that lacks a capability": (("run", "needy", "--forget", "cat"), ["needy needs a classifier", "Classifies"]),
+    "model that lacks a capability": (
+        ("run", "needy", "--forget", "cat", "--model", "toy"),
+        ["needy needs a classifier", "Classifies"],
+    ),
+    "no embedded model of its family": (("run", "needy", "--forget", "cat"), ["no single embedded classifier"]),
     "metric without its judge": ((*BASE, "--metric", "lonely"), ["scorer for ghost", "--scorer ghost=NAME"]),
     "unknown judge": ((*BASE, "--scorer", "object=toy-objct"), ["unknown scorer 'toy-objct'", "'toy-object'"]),
     "unknown role": ((*BASE, "--scorer", "objct=toy-object"), ["the role 'objct'", "mean 'object'", "Roles: object"]),

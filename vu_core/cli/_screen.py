@@ -16,7 +16,8 @@ from vu_core.tables import damage_line, names_line, noise_line, rich_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vu_core.planning import EvaluationPlan, Plan
+    from vu_core.evaluationplan import EvaluationPlan
+    from vu_core.planning import Plan
     from vu_core.records import Record
 
 

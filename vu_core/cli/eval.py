@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from vu_core.planning import EvaluationPlan
+    from vu_core.evaluationplan import EvaluationPlan
     from vu_core.subjects import Subject
 
 app = typer.Typer()

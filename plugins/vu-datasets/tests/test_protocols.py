@@ -11,7 +11,7 @@ import pytest
 
 from vu_core import Concept, ConfigError, DataError, Request
 from vu_core.datasets import open_dataset
-from vu_core.planning import plan_evaluation
+from vu_core.evaluationplan import plan_evaluation
 from vu_core.protocols import describe, load_protocol, read_protocol, samples_of
 from vu_core.published import deviations
 from vu_core.registry import Registry

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import tomli_w
+import typer
 
 from vu_core import interfaces
 from vu_core.config import REQUIRED, options_of, validate
@@ -34,6 +35,7 @@ _CALLS: dict[str, tuple[tuple[str, ...], type]] = {
     "metric": (("request", "neighbours", "config"), interfaces.Metric),
     "dataset": (("config", "download"), interfaces.Dataset),
     "scorer": (("device",), interfaces.Scorer),
+    "tracker": ((), interfaces.Tracker),
 }
 
 
@@ -79,7 +81,9 @@ def check_reference(component: Component) -> None:
 def check_target(component: Component) -> None:
     """The target can be imported, and called as the host calls it."""
     target, name = _loaded(component), component.spec.target.partition(":")[2]
-    if component.spec.kind == "model":
+    if component.spec.kind == "command":
+        problems = [_command_problem(name, target)]
+    elif component.spec.kind == "model":
         options = {"device": "", "dtype": "", "download": False, "revision": None}
         problems = [call_problem(name, inspect.signature(target), "source", **options)]
     else:
@@ -91,6 +95,20 @@ def check_target(component: Component) -> None:
     found = [problem for problem in problems if problem]
     fix = "The signatures are in vu_core/interfaces.py and docs/reference/python.md."
     expect(not found, "; ".join(found), fix)
+
+
+def _command_problem(name: str, target: Any) -> str:
+    """Return why Typer can make no command of ``target``; empty when it can and the command explains itself."""
+    try:
+        single = typer.Typer(add_completion=False)
+        single.command()(target)
+        made = typer.main.get_command(single)
+    except Exception as error:
+        return f"Typer makes no command of {name}: {error}"
+    silent = [parameter.name for parameter in made.params if not getattr(parameter, "help", None)]
+    if silent or not made.help:
+        return f"{name} does not explain {', '.join(map(str, silent)) or 'itself'} in its help"
+    return ""
 
 
 def check_options_help(component: Component) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vu_core.interfaces import OTHER, Classes, Detections
+from vu_core.interfaces import OTHER, Answers, Classes, Detections
 from vu_core.testing.fake_data import OBJECTS, STYLES
 from vu_core.types import Sample
 
@@ -24,12 +24,14 @@ def made_up(output: str, samples: Sequence[Sample], role: str, right: Right, lab
     """Return what a scorer that computes ``output`` says of ``samples`` in the role ``role``.
 
     Args:
-        output: As in `ScorerSpec.outputs`.
+        output: As in `ScorerSpec.outputs`, or ``"answers"`` of a classifier that is measured itself.
         samples: Each has a verdict that depends on itself alone.
         role: A kind of concept, or another role.
         right: Which verdicts are right.
         labels: What a detector knows.
     """
+    if output == "answers":
+        return _answers(samples, role, right)
     if output == "detections":
         return _detections(samples, role, right, labels)
     return _VERDICTS[output](samples, role, right)
@@ -64,6 +66,23 @@ def _another(sample: Sample, kind: str, classes: int) -> int:
     """Return the index of a listed class that ``sample`` does not ask for."""
     asked = KINDS[kind].index(sample.attributes[kind])
     return (asked + 1 + number_of(sample.id) % (classes - 1)) % classes
+
+
+def _answers(samples: Sequence[Sample], role: str, right: Right) -> Answers:
+    """Return a classifier's answers: sure of the object, or of another, with noise that ``role`` and picture decide."""
+    import torch
+
+    seen = [
+        OBJECTS.index(sample.attributes["object"]) if right(sample, role) else _another(sample, "object", len(OBJECTS))
+        for sample in samples
+    ]
+    sure = torch.nn.functional.one_hot(torch.tensor(seen), len(OBJECTS)).float()
+    noise = torch.stack(
+        [torch.randn(len(OBJECTS) + 16, generator=generator_of(sample.id + role)) for sample in samples]
+    )
+    logits, features = noise.split([len(OBJECTS), 16], dim=1)
+    features = features + torch.nn.functional.pad(3.0 * sure, (0, 16 - len(OBJECTS)))
+    return Answers(kind="object", names=OBJECTS, logits=4.0 * sure + logits, features=features)
 
 
 def _similarity(samples: Sequence[Sample], role: str, right: Right) -> torch.Tensor:

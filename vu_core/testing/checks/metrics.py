@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import VuError
 from vu_core.evaluation import MetricUse
-from vu_core.interfaces import Batch, Classes, Detections
+from vu_core.interfaces import MODEL, Answers, Batch, Classes, Detections
 from vu_core.testing.cases import Check, CheckError, Component, expect
 from vu_core.testing.checks.spec import example_config
 from vu_core.testing.fake_data import OBJECTS, STYLES
@@ -26,6 +26,9 @@ NEIGHBOURS = (Concept(name="dog"), Concept(name="fox"))
 
 _TOLERANCE = 1e-6
 _SEEDS = 3
+# Where a classifier is measured, its pictures lie in these splits by turns, and so many retrained ones stand beside.
+_SPLITS = ("train", "train", "test", "train", "validation", "test")
+_RETRAINED = 16
 _IMAGES = ":images"
 
 # Pictures are as small as the metric takes them: some need a side of 176 pixels.
@@ -144,15 +147,11 @@ def check_direction(component: Component) -> None:
     if {"features", "detections"} & set(form.outputs.values()):
         return  # which are better cannot be told without knowing what they are of
 
-    def asked(sample: Sample, role: str) -> bool:
-        forgotten = [concept for concept in REQUEST.forget if sample.shows(concept)]
-        return not forgotten if role not in KINDS else role not in {concept.kind for concept in forgotten}
-
-    best = _measure(component, [_batch(samples, form, asked)])
-    worst = _measure(component, [_batch(samples, form, lambda sample, role: not asked(sample, role))])
+    best = _measure(component, [_batch(samples, form, _as_asked)])
+    worst = _measure(component, [_batch(samples, form, lambda sample, role: not _as_asked(sample, role))])
     use = MetricUse(spec=component.spec, load=component.load, request=REQUEST)
     for group in best.keys() & worst.keys():
-        sign = {"up": 1, "down": -1, "none": 0}[use.direction(group)]
+        sign = {"up": 1, "down": -1}.get(use.direction(group), 0)
         good, bad = best[group].value, worst[group].value
         if good is not None and bad is not None:
             problem = f"on '{group}' the right verdicts give {good}, the wrong ones {bad}: worse, by its direction"
@@ -182,21 +181,29 @@ def check_inputs_untouched(component: Component) -> None:
 
 
 def _samples(component: Component) -> list[Sample]:
-    """Return every object in every style, often enough for the metric."""
+    """Return every object in every style, often enough for the metric; where a classifier is measured, with splits."""
     cells = list(product(OBJECTS, STYLES))
+    splits = _SPLITS if MODEL in component.spec.scorers else ("",)
     # One check excludes a quarter of them; what is left must be enough.
-    seeds = max(_SEEDS, math.ceil(component.spec.min_samples * 4 / 3 / len(cells)))
+    seeds = max(_SEEDS, 2 * len(splits), -(-2 * component.spec.min_samples // len(cells)))
     return [
         Sample(
             id=f"{thing}-{style}-{seed}",
             prompt=f"a {thing} in {style} style",
             seed=seed,
             attributes={"object": thing, "style": style},
-            cluster=f"{thing}-{style}",
+            cluster=f"{thing}-{style}" if splits == ("",) else f"{thing}-{style}-{seed}",
+            split=splits[seed % len(splits)],
         )
         for seed in range(seeds)
         for thing, style in cells
     ]
+
+
+def _as_asked(sample: Sample, role: str) -> bool:
+    """Return False for what is forgotten as ``role`` judges it, True for the rest."""
+    forgotten = [concept for concept in REQUEST.forget if sample.shows(concept)]
+    return not forgotten if role not in KINDS else role not in {concept.kind for concept in forgotten}
 
 
 def _often(sample: Sample, role: str) -> bool:
@@ -224,6 +231,9 @@ class _Form:
 def _batch(samples: Sequence[Sample], form: _Form, right: Right = _often) -> Batch:
     """Return ``samples`` with pictures and verdicts that depend on each sample alone, and their reference."""
     batch = _judged(samples, form, right)
+    if form.compares == "retrained":
+        others = [made_up("answers", samples, f"{MODEL} {number}", _as_asked) for number in range(_RETRAINED)]
+        return replace(batch, retrained=others)
     if not form.compares:
         return batch
     others = [replace(sample, id=f"reference-{sample.id}") for sample in samples]
@@ -247,13 +257,16 @@ def _with_float_images(batch: Batch) -> Batch:
     return replace(batch, images=batch.images.float() / 255, reference=reference)
 
 
+_PLAYED = {**dict.fromkeys(KINDS, ("classes",)), MODEL: ("answers",)}
+
+
 @cache
 def _form(component: Component) -> _Form:
     """Return the first form that the metric accepts; a role that is a kind of concept is played by a classifier."""
     samples = _samples(component)
     roles = component.spec.roles(KINDS)
     refusals = []
-    accepted = [("classes",) if role in KINDS else OUTPUTS for role in roles]
+    accepted = [_PLAYED.get(role, OUTPUTS) for role in roles]
     labels = getattr(example_config(component), "labels", LABELS)
     for side, choice in product(_SIDES, product(*accepted)):
         outputs = dict(zip(roles, choice, strict=True))
@@ -317,11 +330,13 @@ def _expect_refusal(component: Component, batches: Sequence[Batch], how: str) ->
 
 def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
     """Return all tensors of a batch and its reference by name; those that are pictures end in `_IMAGES`."""
-    verdicts = {
-        role: verdict.probabilities if isinstance(verdict, Classes) else verdict
-        for role, verdict in batch.scores.items()
-        if not isinstance(verdict, Detections)
-    }
+    verdicts: dict[str, torch.Tensor] = {}
+    answered = {f"retrained {number}": answers for number, answers in enumerate(batch.retrained)}
+    for role, verdict in {**batch.scores, **answered}.items():
+        if isinstance(verdict, Answers):
+            verdicts |= {f"{role} logits": verdict.logits, f"{role} features": verdict.features}
+        elif not isinstance(verdict, Detections):
+            verdicts[role] = verdict.probabilities if isinstance(verdict, Classes) else verdict
     reference = _tensors(batch.reference) if batch.reference else {}
     return {_IMAGES: batch.images, **verdicts, **{f"reference {name}": found for name, found in reference.items()}}
 

@@ -123,9 +123,7 @@ def _time_left(seconds: list[float], left: int) -> str:
     return f"about {sum(seconds) / len(seconds) * left / 60:.0f} minutes, from {len(seconds)} runs"
 
 
-def _carry_out(
-    plan: BenchPlan, folder: Path, registry: Registry, trackers: Trackers, *, json_output: bool
-) -> None:
+def _carry_out(plan: BenchPlan, folder: Path, registry: Registry, trackers: Trackers, *, json_output: bool) -> None:
     from vu_core import progress
     from vu_core.bench import carry_out
     from vu_core.cli import INTERRUPTED, _bench_screen

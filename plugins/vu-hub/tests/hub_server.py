@@ -61,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self, method: str) -> None:
         path = unquote(urlsplit(self.path).path)
         self.server.asked.append(f"{method} {path}")
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         for wanted, pattern, answer in _ROUTES:
             found = re.fullmatch(pattern, path)
             if wanted == method.replace("HEAD", "GET") and found:
@@ -69,6 +69,16 @@ class _Handler(BaseHTTPRequestHandler):
                     return self._json({"error": "Invalid username or password."}, 401)
                 return answer(self, body, *found.groups())
         return self._json({"error": f"no such endpoint: {path}"}, 404)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     def _known(self) -> bool:
         return self.headers.get("Authorization") == f"Bearer {TOKEN}"

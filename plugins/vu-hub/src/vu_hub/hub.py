@@ -106,5 +106,8 @@ def _explained(repository: str) -> Iterator[None]:
         if status in _DENIED:
             raise RunError(f"the hub refuses access to '{repository}' ({status})", hint=_LOGIN) from error
         raise RunError(f"the hub answers {status} for '{repository}': {error.server_message}") from error
+    except RuntimeError as error:
+        # What huggingface_hub makes of anything that stops the upload of a large file.
+        raise RunError(f"the upload to '{repository}' failed: {error}", hint="Try again.") from error
     except (_TRANSPORT_ERROR, ConnectionError) as error:
         raise RunError(f"the hub cannot be reached: {type(error).__name__}", hint="Check the network.") from error

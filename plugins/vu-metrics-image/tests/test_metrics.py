@@ -347,3 +347,19 @@ def test_specs_are_valid():
     specs = list(vu_metrics())
     assert [problem for spec in specs for problem in spec.problems()] == []
     assert len({spec.name for spec in specs}) == len(specs)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_verdicts_of_less_precision_agree_up_to_their_rounding(dtype):
+    samples = [sample(theme, "0", seed) for theme in THEMES for seed in range(5)]
+    one = batch(samples, [*"AABCA", *"BBBAC", *"CCACC"], ["0"] * 15)
+    cosines = torch.linspace(-0.1, 0.4, 15)
+    whole = replace(one, scores={**one.scores, "clip": cosines})
+    scores = {kind: replace(c, probabilities=c.probabilities.to(dtype)) for kind, c in one.scores.items()}
+    rounded = replace(one, scores={**scores, "clip": cosines.to(dtype)})
+    tolerances = dict.fromkeys(SHARES, 0) | {Confidence: 0.4, ClipCosine: 2e-3, ClipScore: 0.2, ClipScore25: 5e-3}
+    for metric, tolerance in tolerances.items():
+        exact, near = (measured(metric(request=FORGET_THEME), given) for given in (whole, rounded))
+        assert exact.keys() == near.keys()
+        for group, found in exact.items():
+            assert near[group].value == pytest.approx(found.value, abs=tolerance), metric

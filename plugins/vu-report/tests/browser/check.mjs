@@ -47,6 +47,7 @@ async function check(context, path, setting) {
   await page.screenshot({ path: join(out, `${name}-whole.png`), fullPage: true });
   await accessible(page, fault);
   if (await page.locator("button.open").count()) await viewer(page, fault, join(out, `${name}-viewer.png`));
+  if (await page.locator("#wipe").count()) await overlay(page, fault, join(out, `${name}-over.png`));
   await page.close();
 }
 
@@ -56,6 +57,16 @@ async function accessible(page, fault) {
   for (const found of violations) {
     fault(`axe ${found.impact} ${found.id}: ${found.help} (${found.nodes.length}: ${found.nodes[0].html.slice(0, 160)})`);
   }
+}
+
+async function overlay(page, fault, picture) {
+  await page.locator("input[value=over]").check();
+  await page.locator("#wipe").focus();
+  for (let i = 0; i < 20; i++) await page.keyboard.press("ArrowLeft");
+  const wipe = await page.locator("#pictures").evaluate((pictures) => getComputedStyle(pictures).getPropertyValue("--wipe"));
+  if (wipe !== "30%") fault(`the pictures are divided at ${wipe} after twenty presses, not at 30%`);
+  await page.locator("#pictures").screenshot({ path: picture });
+  await accessible(page, fault);
 }
 
 async function viewer(page, fault, picture) {

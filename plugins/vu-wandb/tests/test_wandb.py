@@ -93,8 +93,9 @@ def test_numbers_with_their_intervals_are_the_summary(records):
 
 def test_pictures_are_media(records):
     rows = [_items(row.item) for row in of_type(records, "history")]
-    (sheet,) = [row["contact-sheet"] for row in rows if "contact-sheet" in row]
-    assert (sheet["_type"], sheet["width"], sheet["height"]) == ("image-file", 4, 4)
+    (sheet,) = [row for row in rows if "contact-sheet/_type" in row]
+    found = [sheet[f"contact-sheet/{key}"] for key in ("_type", "width", "height")]
+    assert found == ["image-file", 4, 4]
 
 
 def test_the_edit_is_an_artifact(records):

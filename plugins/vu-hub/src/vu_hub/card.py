@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
 from vu_core.editfiles import EDIT_FILE, LORA_FILE
 from vu_core.records import RECORD_FILE, Record
 from vu_core.report import CONTACT_SHEET

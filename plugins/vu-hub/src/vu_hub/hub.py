@@ -15,11 +15,11 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+
 from vu_core import EditError, RunError, read_edit
 from vu_core.editfiles import EDIT_FILE
 from vu_core.files import atomic_path
 from vu_core.records import RECORD_FILE, read_record
-
 from vu_hub.package import FILES, Package, check_repository
 
 _LOGIN = "Log in with 'hf auth login', or set HF_TOKEN to a token that may write there."

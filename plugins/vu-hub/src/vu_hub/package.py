@@ -16,7 +16,6 @@ from vu_core.editfiles import EDIT_FILE, LORA_FILE
 from vu_core.files import sha256_of_file
 from vu_core.records import RECORD_FILE, Record, read_record
 from vu_core.report import CARD, CONTACT_SHEET
-
 from vu_hub.card import card_text
 
 FILES = (CARD, EDIT_FILE, LORA_FILE, RECORD_FILE, CONTACT_SHEET)

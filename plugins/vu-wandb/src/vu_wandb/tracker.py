@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import wandb
+
 from vu_core import Findings
 
 PROJECT = "vu"

@@ -53,9 +53,7 @@ def track(folder: Path, status: str) -> None:
         tracker.log(step, {"loss": 1.0 - step})
     pictures = {"contact-sheet": folder / "contact-sheet.png", "before/cat-0": folder / "cat-0.png"}
     numbers = {"ua/forget/after": 100.0, "ua/forget/after_low": 61.0, SCORE: 30.5}
-    tracker.finish(
-        Findings(status=status, numbers=numbers, pictures=pictures, files=[folder / "edit.safetensors"])
-    )
+    tracker.finish(Findings(status=status, numbers=numbers, pictures=pictures, files=[folder / "edit.safetensors"]))
 
 
 def test_facts_are_parameters(store):

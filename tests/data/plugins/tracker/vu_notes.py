@@ -7,9 +7,7 @@ from vu_core import CommandSpec, TrackerSpec, hookimpl
 def vu_trackers():
     yield TrackerSpec(name="notes", summary="Write notes.jsonl into the run's folder.", target="vu_notes_work:Notes")
     for step in ("Start", "Log", "Finish"):
-        yield TrackerSpec(
-            name=f"no-{step.lower()}", summary=f"Fail in {step}.", target=f"vu_notes_work:Fails{step}"
-        )
+        yield TrackerSpec(name=f"no-{step.lower()}", summary=f"Fail in {step}.", target=f"vu_notes_work:Fails{step}")
 
 
 @hookimpl

@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vu_core.errors import VuError
 from vu_core.evaluation import MetricUse
-from vu_core.interfaces import MODEL, OTHER, Answers, Batch, Classes
+from vu_core.interfaces import MODEL, Batch
 from vu_core.testing.cases import Check, CheckError, Component, expect
 from vu_core.testing.checks.spec import example_config
 from vu_core.testing.fake_data import OBJECTS, STYLES
-from vu_core.types import POOLED, Concept, Measurement, Request, Sample
+from vu_core.testing.made_up import (
+    IMAGES,
+    KINDS,
+    REQUEST,
+    Form,
+    as_asked,
+    make_batch,
+    samples_for,
+    tensors_of,
+    with_float_images,
+)
+from vu_core.types import POOLED, Concept, Measurement, Sample
 
-if TYPE_CHECKING:
-    import torch
-
-REQUEST = Request(forget=(Concept(name="cat"),), replace_with=(Concept(name="dog"),))
 NEIGHBOURS = (Concept(name="dog"), Concept(name="fox"))
-KINDS = {"object": OBJECTS, "style": STYLES}
 
 _TOLERANCE = 1e-6
-_SEEDS = 3
-# Where a classifier is measured, its pictures lie in these splits by turns, and so many retrained ones stand beside.
-_SPLITS = ("train", "train", "test", "train", "validation", "test")
-_RETRAINED = 16
-_IMAGES = ":images"
 
 # Pictures are as small as the metric takes them: some need a side of 176 pixels.
 _SIDES = (8, 176)
 
-Right = Callable[[Sample, str], bool]
-"""Whether the scorer of a role finds in a picture what its prompt asks for."""
-
 
 def check_measures(component: Component) -> None:
     """It returns a measurement a group: of forget, retain, neighbours, all or a concept, each once."""
-    samples = _samples(component)
-    found = _compute(component, [_batch(samples, _form(component))])
+    samples = samples_for(component.spec)
+    found = _compute(component, [make_batch(samples, _form(component))])
     fix = "compute() returns a sequence of Measurement, one a group."
     expect(bool(found) and all(isinstance(one, Measurement) for one in found), f"compute() returns {found!r}", fix)
     groups = [one.group for one in found]
@@ -85,13 +82,13 @@ def check_interval(component: Component) -> None:
 
 def check_batches(component: Component) -> None:
     """Any split into batches and any order of samples gives the same result."""
-    samples, form = _samples(component), _form(component)
-    whole = _measure(component, [_batch(samples, form)])
+    samples, form = samples_for(component.spec), _form(component)
+    whole = _measure(component, [make_batch(samples, form)])
     backwards = samples[::-1]
     splits = {
-        "one by one": [_batch([sample], form) for sample in samples],
-        "in uneven batches": [_batch(samples[:5], form), _batch(samples[5:], form)],
-        "in another order": [_batch(backwards[i : i + 7], form) for i in range(0, len(samples), 7)],
+        "one by one": [make_batch([sample], form) for sample in samples],
+        "in uneven batches": [make_batch(samples[:5], form), make_batch(samples[5:], form)],
+        "in another order": [make_batch(backwards[i : i + 7], form) for i in range(0, len(samples), 7)],
     }
     for how, batches in splits.items():
         _expect_equal(whole, _measure(component, batches), f"given the samples {how}")
@@ -99,11 +96,11 @@ def check_batches(component: Component) -> None:
 
 def check_excluded(component: Component) -> None:
     """Excluded samples are counted, and change no value."""
-    samples, form = _samples(component), _form(component)
+    samples, form = samples_for(component.spec), _form(component)
     left_out, kept = samples[::4], [sample for i, sample in enumerate(samples) if i % 4]
-    whole = _measure(component, [_batch(samples, form)])
-    without = _measure(component, [_batch(kept, form)])
-    found = _measure(component, [_batch(kept, form)], left_out)
+    whole = _measure(component, [make_batch(samples, form)])
+    without = _measure(component, [make_batch(kept, form)])
+    found = _measure(component, [make_batch(kept, form)], left_out)
     counts_aside = {group: replace(one, n_excluded=0) for group, one in found.items()}
     _expect_equal(without, counts_aside, "given excluded samples besides")
     for group, one in found.items():
@@ -120,9 +117,9 @@ def check_no_samples(component: Component) -> None:
 
 def check_bad_pictures(component: Component) -> None:
     """Pictures that are not uint8 are refused with a VuError, or make no difference."""
-    samples, form = _samples(component), _form(component)
-    batch = _batch(samples, form)
-    wrong = _with_float_images(batch)
+    samples, form = samples_for(component.spec), _form(component)
+    batch = make_batch(samples, form)
+    wrong = with_float_images(batch)
     try:
         found = _measure(component, [wrong])
     except VuError:
@@ -134,21 +131,21 @@ def check_bad_verdicts(component: Component) -> None:
     """Verdicts that are NaN are refused with a VuError, or give no value."""
     import torch
 
-    batch = _batch(_samples(component), _form(component))
-    for name, verdict in _tensors(batch).items():
-        if not name.endswith(_IMAGES):
+    batch = make_batch(samples_for(component.spec), _form(component))
+    for name, verdict in tensors_of(batch).items():
+        if not name.endswith(IMAGES):
             torch.Tensor.fill_(verdict, math.nan)
     _expect_refusal(component, [batch], "given NaN verdicts")
 
 
 def check_direction(component: Component) -> None:
     """What is forgotten and kept as asked scores no worse, by the declared direction, than the contrary."""
-    samples, form = _samples(component), _form(component)
+    samples, form = samples_for(component.spec), _form(component)
     if "features" in form.outputs.values():
         return  # which features are better cannot be told without a reference
 
-    best = _measure(component, [_batch(samples, form, _as_asked)])
-    worst = _measure(component, [_batch(samples, form, lambda sample, role: not _as_asked(sample, role))])
+    best = _measure(component, [make_batch(samples, form, as_asked)])
+    worst = _measure(component, [make_batch(samples, form, lambda sample, role: not as_asked(sample, role))])
     use = MetricUse(spec=component.spec, load=component.load, request=REQUEST)
     for group in best.keys() & worst.keys():
         sign = {"up": 1, "down": -1}.get(use.direction(group), 0)
@@ -161,7 +158,7 @@ def check_direction(component: Component) -> None:
 
 def check_same_pictures(component: Component) -> None:
     """Pictures compared with themselves reach the ideal."""
-    batch = _batch(_samples(component), _form(component))
+    batch = make_batch(samples_for(component.spec), _form(component))
     same = replace(batch, reference=replace(batch, reference=None))
     for group, one in _measure(component, [same]).items():
         near = one.value is None or math.isclose(one.value, component.spec.ideal, abs_tol=_TOLERANCE)
@@ -172,159 +169,28 @@ def check_same_pictures(component: Component) -> None:
 
 def check_inputs_untouched(component: Component) -> None:
     """It changes neither pictures nor verdicts, which other metrics use, too."""
-    batch, copy = (_batch(_samples(component), _form(component)) for _ in range(2))
+    batch, copy = (make_batch(samples_for(component.spec), _form(component)) for _ in range(2))
     _measure(component, [batch])
-    same = _tensors(batch).keys() == _tensors(copy).keys() and all(
-        tensor.equal(_tensors(copy)[name]) for name, tensor in _tensors(batch).items()
+    same = tensors_of(batch).keys() == tensors_of(copy).keys() and all(
+        tensor.equal(tensors_of(copy)[name]) for name, tensor in tensors_of(batch).items()
     )
     expect(same, "it changes the batch that it is given", "Work on copies of images and scores.")
-
-
-def _samples(component: Component) -> list[Sample]:
-    """Return every object in every style, often enough for the metric; where a classifier is measured, with splits."""
-    cells = list(product(OBJECTS, STYLES))
-    splits = _SPLITS if MODEL in component.spec.scorers else ("",)
-    # A quarter of them is excluded in one check.
-    seeds = max(_SEEDS, 2 * len(splits), -(-2 * component.spec.min_samples // len(cells)))
-    return [
-        Sample(
-            id=f"{thing}-{style}-{seed}",
-            prompt=f"a {thing} in {style} style",
-            seed=seed,
-            attributes={"object": thing, "style": style},
-            cluster=f"{thing}-{style}" if splits == ("",) else f"{thing}-{style}-{seed}",
-            split=splits[seed % len(splits)],
-        )
-        for seed in range(seeds)
-        for thing, style in cells
-    ]
-
-
-def _as_asked(sample: Sample, role: str) -> bool:
-    """Return False for what is forgotten as ``role`` judges it, True for the rest."""
-    forgotten = [concept for concept in REQUEST.forget if sample.shows(concept)]
-    return not forgotten if role not in KINDS else role not in {concept.kind for concept in forgotten}
-
-
-def _often(sample: Sample, role: str) -> bool:
-    """Return True for three of four samples, whichever they are with."""
-    return _number(sample.id + role) % 4 > 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Form:
-    """What a metric is given.
-
-    Attributes:
-        outputs: What its scorers compute, by role.
-        side: Height and width of the pictures.
-        compares: As in its spec.
-    """
-
-    outputs: Mapping[str, str]
-    side: int
-    compares: str
-
-
-def _batch(samples: Sequence[Sample], form: _Form, right: Right = _often) -> Batch:
-    """Return ``samples`` with pictures and verdicts that depend on each sample alone, and their reference."""
-    batch = _judged(samples, form, right)
-    if form.compares == "retrained":
-        others = [_answers(samples, f"{MODEL} {number}", _as_asked) for number in range(_RETRAINED)]
-        return replace(batch, retrained=others)
-    if not form.compares:
-        return batch
-    others = [replace(sample, id=f"reference-{sample.id}") for sample in samples]
-    reference = _judged(others, form, _often)
-    if form.compares == "before":
-        reference = replace(reference, samples=batch.samples)
-    return replace(batch, reference=reference)
-
-
-def _judged(samples: Sequence[Sample], form: _Form, right: Right) -> Batch:
-    import torch
-
-    shape = (3, form.side, form.side)
-    images = [torch.randint(0, 256, shape, generator=_generator(sample.id)) for sample in samples]
-    scores = {role: _VERDICTS[kind](samples, role, right) for role, kind in form.outputs.items()}
-    return Batch(samples=list(samples), images=torch.stack(images).to(torch.uint8), scores=scores)
-
-
-def _with_float_images(batch: Batch) -> Batch:
-    reference = _with_float_images(batch.reference) if batch.reference else None
-    return replace(batch, images=batch.images.float() / 255, reference=reference)
-
-
-def _classes(samples: Sequence[Sample], role: str, right: Right) -> Classes:
-    import torch
-
-    kind = role if role in KINDS else "object"
-    names = (*KINDS[kind], OTHER)
-    seen = [
-        names.index(sample.attributes[kind]) if right(sample, role) else _another(sample, kind, len(names) - 1)
-        for sample in samples
-    ]
-    confident = torch.nn.functional.one_hot(torch.tensor(seen), len(names)).float()
-    return Classes(names=names, probabilities=0.7 * confident + 0.3 / len(names))
-
-
-def _another(sample: Sample, kind: str, classes: int) -> int:
-    """Return the index of a listed class that ``sample`` does not ask for."""
-    asked = KINDS[kind].index(sample.attributes[kind])
-    return (asked + 1 + _number(sample.id) % (classes - 1)) % classes
-
-
-def _answers(samples: Sequence[Sample], role: str, right: Right) -> Answers:
-    """Return a classifier's answers: sure of the object, or of another, with noise that ``role`` and picture decide."""
-    import torch
-
-    seen = [
-        OBJECTS.index(sample.attributes["object"]) if right(sample, role) else _another(sample, "object", len(OBJECTS))
-        for sample in samples
-    ]
-    sure = torch.nn.functional.one_hot(torch.tensor(seen), len(OBJECTS)).float()
-    noise = torch.stack([torch.randn(len(OBJECTS) + 16, generator=_generator(sample.id + role)) for sample in samples])
-    logits, features = noise.split([len(OBJECTS), 16], dim=1)
-    features = features + torch.nn.functional.pad(3.0 * sure, (0, 16 - len(OBJECTS)))
-    return Answers(kind="object", names=OBJECTS, logits=4.0 * sure + logits, features=features)
-
-
-def _similarity(samples: Sequence[Sample], role: str, right: Right) -> torch.Tensor:
-    import torch
-
-    noise = torch.cat([torch.rand(1, generator=_generator(sample.id + role)) for sample in samples])
-    return torch.tensor([0.3 if right(sample, role) else 0.1 for sample in samples]) + 0.05 * noise
-
-
-def _features(samples: Sequence[Sample], role: str, right: Right) -> torch.Tensor:
-    import torch
-
-    rows = [torch.randn(16, generator=_generator(sample.id + role)) for sample in samples]
-    return torch.stack([row + 3.0 * (not right(sample, role)) for row, sample in zip(rows, samples, strict=True)])
-
-
-_VERDICTS: dict[str, Callable[[Sequence[Sample], str, Right], Any]] = {
-    "similarity": _similarity,
-    "features": _features,
-    "classes": _classes,
-    "answers": _answers,
-}
 
 
 _PLAYED = {**dict.fromkeys(KINDS, ("classes",)), MODEL: ("answers",)}
 
 
 @cache
-def _form(component: Component) -> _Form:
+def _form(component: Component) -> Form:
     """Return the first form that the metric accepts; a role that is a kind of concept is played by a classifier."""
-    samples = _samples(component)
+    samples = samples_for(component.spec)
     roles = component.spec.roles(KINDS)
     refusals = []
     accepted = [_PLAYED.get(role, ("similarity", "features", "classes")) for role in roles]
     for side, choice in product(_SIDES, product(*accepted)):
-        form = _Form(outputs=dict(zip(roles, choice, strict=True)), side=side, compares=component.spec.compares)
+        form = Form(outputs=dict(zip(roles, choice, strict=True)), side=side, compares=component.spec.compares)
         try:
-            _compute(component, [_batch(samples, form)])
+            _compute(component, [make_batch(samples, form)])
         except Exception as error:
             refusals.append(f"{type(error).__name__}: {error}")
         else:
@@ -348,7 +214,7 @@ def _measure(component: Component, batches: Iterable[Batch], excluded: Iterable[
 
 def _mixed(component: Component) -> dict[str, Measurement]:
     """Return what it measures on samples of which some are right and some are wrong."""
-    return _measure(component, [_batch(_samples(component), _form(component))])
+    return _measure(component, [make_batch(samples_for(component.spec), _form(component))])
 
 
 def _expect_equal(one: Mapping[str, Measurement], other: Mapping[str, Measurement], how: str) -> None:
@@ -378,29 +244,6 @@ def _expect_refusal(component: Component, batches: Sequence[Batch], how: str) ->
         raise CheckError(f"{how}, it ends in {type(error).__name__}: {error}", "Raise ComputeError instead.") from error
     values = {one.group: one.value for one in found if one.value is not None}
     expect(not values, f"{how}, it gives {values}", "Raise ComputeError, or return value=None with a note.")
-
-
-def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
-    """Return all tensors of a batch and its reference by name; those that are pictures end in `_IMAGES`."""
-    verdicts: dict[str, torch.Tensor] = {}
-    answered = {f"retrained {number}": answers for number, answers in enumerate(batch.retrained)}
-    for role, verdict in {**batch.scores, **answered}.items():
-        if isinstance(verdict, Answers):
-            verdicts |= {f"{role} logits": verdict.logits, f"{role} features": verdict.features}
-        else:
-            verdicts[role] = verdict.probabilities if isinstance(verdict, Classes) else verdict
-    reference = _tensors(batch.reference) if batch.reference else {}
-    return {_IMAGES: batch.images, **verdicts, **{f"reference {name}": found for name, found in reference.items()}}
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "little")
-
-
-def _generator(text: str) -> torch.Generator:
-    import torch
-
-    return torch.Generator().manual_seed(_number(text))
 
 
 def _has_scorers(component: Component) -> bool:

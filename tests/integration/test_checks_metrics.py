@@ -54,6 +54,31 @@ class Recognised:
         )
 
 
+class Answering(Recognised):
+    """A good metric of a classifier's answers to the pictures of one split."""
+
+    def update(self, batch):
+        assert batch.samples[0].split in ("train", "validation", "test")
+        super().update(batch)
+
+    def values(self, batch):
+        answers = batch.scores["model"]
+        if not answers.logits.isfinite().all():
+            raise ComputeError("answers are not finite")
+        right = answers.logits.argmax(dim=1) == answers.labels(batch.samples)
+        return [100.0 * one for one in right.tolist()]
+
+
+class Agreeing(Answering):
+    """A good metric of answers beside those of retrained models."""
+
+    def values(self, batch):
+        super().values(batch)
+        seen = batch.scores["model"].logits.argmax(dim=1)
+        alike = torch.stack([(seen == other.logits.argmax(dim=1)).double() for other in batch.retrained])
+        return (100.0 * alike.mean(dim=0)).tolist()
+
+
 class Similar(Recognised):
     """A good metric of similarities, which refuses any other verdict."""
 
@@ -199,6 +224,23 @@ class Darker(Dark):
         return batch.images.double().mean(dim=(1, 2, 3)).tolist()
 
 
+class Contrary(Agreeing):
+    def values(self, batch):
+        return [100.0 - value for value in super().values(batch)]
+
+
+class Overwriting(Answering):
+    def values(self, batch):
+        found = super().values(batch)
+        batch.scores["model"].logits.zero_()
+        return found
+
+
+class Credulous(Answering):
+    def values(self, batch):
+        return [100.0 * one for one in (batch.scores["model"].logits.argmax(dim=1) == 0).tolist()]
+
+
 class Trusting(Recognised):
     def values(self, batch):
         seen = zip(batch.samples, batch.scores["object"].labels(), strict=True)
@@ -230,7 +272,11 @@ def component(metric: type = Recognised, **fields: Any) -> Component:
 
 
 PAIRS = component(Unlike, scorers=(), ideal=1.0, range=(None, 1.0), unit="", compares="before")
+ANSWERING: dict[str, Any] = {"scorers": ("model",), "direction": "reference", "forget_direction": None, "ideal": None}
+BESIDE: dict[str, Any] = {**ANSWERING, "direction": "up", "compares": "retrained", "ideal": 100.0}
 GOOD = [
+    component(Answering, **ANSWERING),
+    component(Agreeing, **BESIDE),
     component(Spread, scorers=("features",), ideal=None, range=(0.0, None), unit="", forget_direction=None),
     component(),
     component(scorers=(EACH_KIND,), min_samples=60),
@@ -246,6 +292,10 @@ BAD: list[tuple[Any, Component, str]] = [
     (metrics.check_measures, component(Miscounted), "'forget' has n=0 of 54 samples and the value"),
     (metrics.check_measures, component(Crashing), "it cannot measure 54 sound samples: KeyError: 'objects'"),
     (metrics.check_measures, component(Recognised, scorers=("subject",)), "KeyError: 'object'"),
+    (metrics.check_measures, component(Answering, **{**ANSWERING, "scorers": ("object",)}), "AssertionError"),
+    (metrics.check_bad_verdicts, component(Credulous, **ANSWERING), "given NaN verdicts, it gives {"),
+    (metrics.check_direction, component(Contrary, **BESIDE), "on 'retain' the right verdicts give"),
+    (metrics.check_inputs_untouched, component(Overwriting, **ANSWERING), "it changes the batch"),
     (metrics.check_range, component(Doubled), "is outside [0.0, 100.0]"),
     (metrics.check_range, component(direction="down"), "ideal 100.0 is not the best of [0.0, 100.0]"),
     (metrics.check_range, component(ideal=101.0), "ideal 101.0 is not the best of"),

@@ -9,6 +9,7 @@ from functools import partial
 from vu_core.datasets import open_dataset
 from vu_core.errors import DataError, VuError
 from vu_core.evaluation import metric_use
+from vu_core.interfaces import MODEL
 from vu_core.protocols import Protocol, load_protocol, samples_of
 from vu_core.testing.cases import Check, CheckError, Component, expect
 from vu_core.types import Concept, Request, Sample
@@ -43,7 +44,8 @@ def check_metrics(component: Component) -> None:
     for name, options in protocol.metrics.items():
         found = component.registry.find("metric", name)
         for entry in found[:1]:  # check_names tells of those that are missing
-            lacking = [role for role in entry.spec.roles(protocol.kinds) if role not in protocol.scorers]
+            measured = MODEL if protocol.pictures else ""
+            lacking = [role for role in entry.spec.roles(protocol.kinds) if role not in (measured, *protocol.scorers)]
             fix = "Name one in [scorers]: " + ", ".join(f'{role} = "..."' for role in lacking)
             expect(not lacking, f"metric '{name}' needs a scorer for {', '.join(lacking)}", fix)
             try:
@@ -53,13 +55,18 @@ def check_metrics(component: Component) -> None:
 
 
 def check_samples(component: Component) -> None:
-    """The samples have unique ids that can be file names, and each shows a concept of every kind of the grid."""
+    """The samples have unique ids that can be file names, and each shows a concept of every kind of the grid.
+
+    A dataset's pictures are those of a fake one where the protocol leaves the dataset open.
+    """
     protocol = _protocol(component)
     samples = _samples(component, protocol)
     expect(bool(samples), "it asks for no picture", "Name concepts in [grid] that the dataset has.")
     repeated = [name for name, count in Counter(sample.id.lower() for sample in samples).items() if count > 1]
     fix = "Name concepts so that they differ in letters and digits: ids are made of those, and become file names."
     expect(not repeated, f"{len(repeated)} ids stand for several samples, such as '{'/'.join(repeated[:1])}'", fix)
+    if protocol.pictures:
+        return
     lacking = [sample.id for sample in samples if set(sample.attributes) != set(protocol.kinds)]
     expect(not lacking, f"sample {lacking[:1]} does not show all of {protocol.kinds}", "Correct [grid].")
 
@@ -83,9 +90,12 @@ def _protocol(component: Component) -> Protocol:
 
 
 def _samples(component: Component, protocol: Protocol) -> list[Sample]:
+    from vu_core.testing.fake_data import FakeDataset
+
     try:
         entry = component.registry.get("dataset", protocol.dataset) if protocol.dataset else None
-        return list(samples_of(protocol, open_dataset(entry), (Concept(name="any"),)))
+        dataset = FakeDataset() if protocol.pictures and entry is None else open_dataset(entry)
+        return list(samples_of(protocol, dataset, (Concept(name="any"),)))
     except DataError:
         raise
     except VuError as error:

@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import tomli_w
 import typer
@@ -20,10 +20,11 @@ from vu_core.errors import ConfigError, VuError
 from vu_core.specs import API_VERSION, Spec
 from vu_core.testing.cases import COMPONENT, Check, CheckError, Component, expect
 from vu_core.testing.signatures import call_problem, signature_problems
+from vu_core.types import Direction
 
 FAMILIES = ("text-to-image", "classifier")
 OUTPUTS = ("classes", "similarity", "features", "detections")
-DIRECTIONS = ("up", "down", "none")
+DIRECTIONS = get_args(Direction)
 
 _REFERENCE = re.compile(r"arXiv:\d{4}\.\d{4,5}(v\d+)?|(doi:)?10\.\d{4,}/\S+|https?://\S+", re.IGNORECASE)
 _ANYTHING: tuple[Any, ...] = (None, True, 7, -2.5, "certainly not a choice", ["one", 2], {"key": "value"})

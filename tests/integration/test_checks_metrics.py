@@ -236,7 +236,7 @@ class Overwriting(Answering):
         return found
 
 
-class Credulous(Answering):
+class OneClass(Answering):
     def values(self, batch):
         return [100.0 * one for one in (batch.scores["model"].logits.argmax(dim=1) == 0).tolist()]
 
@@ -293,7 +293,7 @@ BAD: list[tuple[Any, Component, str]] = [
     (metrics.check_measures, component(Crashing), "it cannot measure 54 sound samples: KeyError: 'objects'"),
     (metrics.check_measures, component(Recognised, scorers=("subject",)), "KeyError: 'object'"),
     (metrics.check_measures, component(Answering, **{**ANSWERING, "scorers": ("object",)}), "AssertionError"),
-    (metrics.check_bad_verdicts, component(Credulous, **ANSWERING), "given NaN verdicts, it gives {"),
+    (metrics.check_bad_verdicts, component(OneClass, **ANSWERING), "given NaN verdicts, it gives {"),
     (metrics.check_direction, component(Contrary, **BESIDE), "on 'retain' the right verdicts give"),
     (metrics.check_inputs_untouched, component(Overwriting, **ANSWERING), "it changes the batch"),
     (metrics.check_range, component(Doubled), "is outside [0.0, 100.0]"),

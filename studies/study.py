@@ -110,6 +110,10 @@ class Bench:
             found.append(self._outcome(item))
         return found
 
+    def finished(self, runs: Sequence[StudyRun]) -> list[StudyRun]:
+        """Return those of ``runs`` that nothing is left to do of."""
+        return [item for item in runs if _status(self.work / item.name) == "finished"]
+
     def _outcome(self, item: StudyRun) -> Outcome:
         folder = self.work / item.name
         plan = plan_run(item.spec, self.registry)

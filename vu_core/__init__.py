@@ -22,11 +22,13 @@ from vu_core.errors import (
 from vu_core.hookspecs import hookimpl
 from vu_core.specs import (
     API_VERSION,
+    CommandSpec,
     DatasetSpec,
     MetricSpec,
     ModelSpec,
     ProtocolSpec,
     ScorerSpec,
+    TrackerSpec,
     UnlearnerSpec,
 )
 
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from vu_core.context import RunContext
     from vu_core.editfiles import read_edit, write_edit
     from vu_core.edits import Edit
-    from vu_core.interfaces import Answers, Batch, Classes, Data, Encoding
-    from vu_core.types import Concept, Interval, Measurement, Request, Result, Sample, SamplerSettings, Site
+    from vu_core.interfaces import Answers, Batch, Classes, Data, Detections, Encoding
+    from vu_core.types import Concept, Findings, Interval, Measurement, Request, Result, Sample, SamplerSettings, Site
 
 __version__ = "0.1.0"
 
@@ -54,8 +56,10 @@ _LAZY = {
     "Batch": "vu_core.interfaces",
     "Classes": "vu_core.interfaces",
     "Data": "vu_core.interfaces",
+    "Detections": "vu_core.interfaces",
     "Encoding": "vu_core.interfaces",
     "Concept": "vu_core.types",
+    "Findings": "vu_core.types",
     "Interval": "vu_core.types",
     "Measurement": "vu_core.types",
     "Request": "vu_core.types",
@@ -70,16 +74,19 @@ __all__ = [
     "Answers",
     "Batch",
     "Classes",
+    "CommandSpec",
     "ComputeError",
     "Concept",
     "ConfigError",
     "Data",
     "DataError",
     "DatasetSpec",
+    "Detections",
     "Edit",
     "EditError",
     "Encoding",
     "Evaluation",
+    "Findings",
     "Interval",
     "Measurement",
     "MetricSpec",
@@ -96,6 +103,7 @@ __all__ = [
     "SamplerSettings",
     "ScorerSpec",
     "Site",
+    "TrackerSpec",
     "UnknownNameError",
     "UnlearnerSpec",
     "VuError",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -150,7 +150,7 @@ def carry_out(plan: BenchPlan, folder: Path, registry: Registry, surface: Surfac
     Args:
         plan: What is done.
         folder: Holds the runs' folders; the same plan continues there.
-        registry: The installed components; observers are told of every run.
+        registry: The installed components; observers are told of every run, and of the bench at its end.
         surface: Shows how far it is.
 
     Raises:
@@ -163,7 +163,12 @@ def carry_out(plan: BenchPlan, folder: Path, registry: Registry, surface: Surfac
     except KeyboardInterrupt:
         bench.record("interrupted")
         raise
-    return bench.record("failed" if any(o.status == "failed" for o in bench.outcomes) else "finished")
+    record = bench.record("failed" if any(o.status == "failed" for o in bench.outcomes) else "finished")
+    observed = registry.plugins.notify("vu_bench_finished", record=record)
+    if observed:
+        record = replace(record, warnings=(*record.warnings, *observed))
+        write_text(folder / BENCH_FILE, record.as_json())
+    return record
 
 
 def finished_outcomes(plan: BenchPlan, folder: Path, registry: Registry) -> list[Outcome]:
@@ -185,7 +190,7 @@ class _Bench:
 
     def __init__(self, plan: BenchPlan, folder: Path, registry: Registry, surface: Surface) -> None:
         self.plan, self.folder, self.registry, self.surface = plan, folder, registry, surface
-        self._quiet = Surface(track=surface.track)
+        self._quiet = Surface(track=surface.track, trackers=surface.trackers)
         self._found = {o.run.folder: o for o in finished_outcomes(plan, folder, registry)}
         self._model: Model | None = None
         first = plan_run(plan.runs[0].spec, registry)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vu_core.config import validate
@@ -62,10 +62,11 @@ class MetricUse:
         return self.spec.ideal if self.direction(group) == self.spec.direction else None
 
     def label(self, scorers: Mapping[str, Scorer]) -> str:
-        """Return the name of its results, with the scorer's name where the number depends on it."""
+        """Return the name of its results, with scorers and options where the number depends on them."""
         if not self.spec.label:
             return self.spec.name
-        return self.spec.label.format_map({role: scorer.name for role, scorer in scorers.items()})
+        options = asdict(self.config) if self.config is not None else {}
+        return self.spec.label.format_map({**options, **{role: scorer.name for role, scorer in scorers.items()}})
 
 
 def metric_use(

@@ -1,4 +1,4 @@
-"""The hooks of vu: providers return specs, observers are told about runs.
+"""The hooks of vu: providers return specs, observers are told about runs and benches.
 
 A plugin's light module defines functions of these names, marked with `hookimpl`. Arguments are
 passed by name; an implementation may take fewer of them.
@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from vu_core.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, ScorerSpec, UnlearnerSpec
+from vu_core.specs import (
+    CommandSpec,
+    DatasetSpec,
+    MetricSpec,
+    ModelSpec,
+    ProtocolSpec,
+    ScorerSpec,
+    TrackerSpec,
+    UnlearnerSpec,
+)
 
 if TYPE_CHECKING:
+    from vu_core.bench import BenchRecord
     from vu_core.records import Record
 
 PROJECT = "vu"
@@ -88,6 +98,26 @@ def vu_protocols() -> Iterable[ProtocolSpec]:
 
 
 @hookspec
+def vu_trackers() -> Iterable[TrackerSpec]:
+    """Yield the trackers of this plugin. Called once, at discovery; must import nothing heavy.
+
+    Returns:
+        One `TrackerSpec` for each tool in which runs can be written down.
+    """
+    return ()
+
+
+@hookspec
+def vu_commands() -> Iterable[CommandSpec]:
+    """Yield the commands that this plugin adds to ``vu``. Called once, at discovery; must import nothing heavy.
+
+    Returns:
+        One `CommandSpec` for each command; one of the core's own names is never reached.
+    """
+    return ()
+
+
+@hookspec
 def vu_run_started(record: Record) -> None:
     """Observe that a run has begun; its folder and first record are on disk.
 
@@ -117,5 +147,25 @@ def vu_run_failed(record: Record, error: BaseException) -> None:
     """
 
 
-PROVIDERS = ("vu_unlearners", "vu_metrics", "vu_datasets", "vu_models", "vu_scorers", "vu_protocols")
-OBSERVERS = ("vu_run_started", "vu_run_finished", "vu_run_failed")
+@hookspec
+def vu_bench_finished(record: BenchRecord) -> None:
+    """Observe that a bench has ended, every run tried; ``bench.json`` is on disk. Its runs were observed one by one.
+
+    An exception becomes a warning in ``bench.json`` and stops nothing.
+
+    Args:
+        record: What the bench came to; read-only.
+    """
+
+
+PROVIDERS = (
+    "vu_unlearners",
+    "vu_metrics",
+    "vu_datasets",
+    "vu_models",
+    "vu_scorers",
+    "vu_protocols",
+    "vu_trackers",
+    "vu_commands",
+)
+OBSERVERS = ("vu_run_started", "vu_run_finished", "vu_run_failed", "vu_bench_finished")

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from vu_core.errors import ComputeError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
     from vu_core.context import RunContext
     from vu_core.edits import Edit
-    from vu_core.types import Concept, Measurement, Request, Sample, SamplerSettings, Site
+    from vu_core.types import Concept, Findings, Measurement, Request, Sample, SamplerSettings, Site
 
 OTHER = "other"
 MODEL = "model"
@@ -369,6 +371,23 @@ class Classes:
         return [self.names[i] for i in self.probabilities.argmax(dim=1).tolist()]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Detections:
+    """What a detector found in some images.
+
+    A metric that counts detections says in its option ``labels`` which of them count.
+
+    Attributes:
+        names: The labels that it knows.
+        found: One an image: label and score in [0, 1] of everything found there, the highest score first.
+        floor: It leaves out what scores less.
+    """
+
+    names: Sequence[str]
+    found: Sequence[Sequence[tuple[str, float]]]
+    floor: float = 0.0
+
+
 class Scorer(Protocol):
     """The target of a `ScorerSpec`, called with ``device=``; shares no weights with what it judges.
 
@@ -385,7 +404,8 @@ class Scorer(Protocol):
 
         Returns:
             `Classes` for ``outputs="classes"``; cosines float32 (N,) between each image and its
-            prompt for ``"similarity"``; features float32 (N, d) for ``"features"``.
+            prompt for ``"similarity"``; features float32 (N, d) for ``"features"``; `Detections` for
+            ``"detections"``.
         """
 
 
@@ -433,3 +453,25 @@ class Metric(Protocol):
         Raises:
             ComputeError: There are too few samples, or values are not finite.
         """
+
+
+class Tracker(Protocol):
+    """The target of a `TrackerSpec`, called without arguments; one instance a run.
+
+    It runs in the process of the run: what it changes globally it puts back. An exception becomes a warning in the
+    record, the tracker is not called again, and the run goes on.
+    """
+
+    def start(self, folder: Path, facts: Mapping[str, str | int | float | bool]) -> None:
+        """Begin to write a run down.
+
+        Args:
+            folder: The run's folder; its name is the run's.
+            facts: What was asked and with what: ``"unlearner"``, ``"forget"``, ``"option/steps"``, ``"version/torch"``.
+        """
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Write down what the unlearner logged at a step; a run that is continued may repeat some steps."""
+
+    def finish(self, findings: Findings) -> None:
+        """Write down what the run came to, and let go of all resources; called however the run ended."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import ComputeError, VuError
-from vu_core.interfaces import MODEL, Batch, Classes, HasPictures, Scorer, Split
+from vu_core.interfaces import MODEL, Batch, Classes, Detections, HasPictures, Scorer, Split
 from vu_core.types import Sample
 
 if TYPE_CHECKING:
@@ -193,4 +193,6 @@ def _size(shape: Sequence[int]) -> str:
 def _none_of(verdict: Any) -> Any:
     if isinstance(verdict, Classes):
         return replace(verdict, probabilities=verdict.probabilities[:0])
+    if isinstance(verdict, Detections):
+        return replace(verdict, found=())
     return verdict[:0]

@@ -151,3 +151,21 @@ class PromptList:
                 raise ConfigError(f"'{prompt}' of '{self.file}' has none of the wordings", hint="; ".join(wordings))
             named[kind] = matched[1]
         return {kind: self.names.get(name, name) for kind, name in named.items()}
+
+
+def wordings_of(
+    cell: tuple[Concept, ...], synonyms: Mapping[str, tuple[str, ...]], forget: tuple[Concept, ...]
+) -> Iterator[tuple[tuple[Concept, ...], dict[str, str], str]]:
+    """Yield ``cell`` with the words for each of its concepts by kind; then with each synonym of one, and which.
+
+    Args:
+        cell: Concepts that a prompt shows together, one of each kind.
+        synonyms: Other words by a concept's name.
+        forget: What is forgotten: only that is asked for in other words.
+    """
+    own = {concept.kind: concept.text for concept in cell}
+    yield cell, own, ""
+    for concept in cell:
+        if any((concept.kind, concept.name) == (other.kind, other.name) for other in forget):
+            for text in synonyms.get(concept.name, ()):
+                yield cell, {**own, concept.kind: text}, text

@@ -25,6 +25,9 @@ A protocol file::
     ua = {}
     cra = { include_forgotten = true }
 
+    [synonyms]                       # other words, drawn where the concept is forgotten
+    cat = ["kitty"]
+
 A list of prompts that others published may take the place of templates, grid and seeds: ``[prompts]``, see
 `vu_core.prompts.PromptList`. Where classifiers are measured, the dataset's own pictures take the place of all that is
 drawn, and of the sampler: ``[pictures]``, see
@@ -48,7 +51,7 @@ from vu_core.asked import AskedPictures
 from vu_core.config import validate
 from vu_core.errors import ConfigError, did_you_mean
 from vu_core.models import resource_path
-from vu_core.prompts import PromptList
+from vu_core.prompts import PromptList, wordings_of
 from vu_core.published import Original, Published
 from vu_core.specs import ProtocolSpec
 from vu_core.types import Concept, Sample, SamplerSettings
@@ -86,6 +89,7 @@ class Protocol:
             different prompts is independent, as intervals over prompts assume. Before and after
             unlearning have the same noise either way.
         articles: Whether ``a`` before a vowel becomes ``an``.
+        synonyms: Other words by a concept's name: where it is forgotten, its prompts are drawn with these, too.
         sampler: How the pictures are drawn; None where none are.
         prompts: The list of prompts, where it takes the place of templates, grid and seeds.
         pictures: The dataset's own pictures, where they take the place of all that is drawn.
@@ -106,6 +110,7 @@ class Protocol:
     templates: tuple[str, ...] = ()
     grid: Mapping[str, tuple[str, ...] | Literal["all"]] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     summary: str = ""
     seed_rule: Literal["shared", "per-prompt"] = "shared"
     articles: bool = False
@@ -157,6 +162,7 @@ class _File:
     summary: str = ""
     seed_rule: Literal["shared", "per-prompt"] = "shared"
     articles: bool = False
+    synonyms: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prompts: dict[str, Any] = field(default_factory=dict)
     pictures: dict[str, Any] = field(default_factory=dict)
     scorers: dict[str, str] = field(default_factory=dict)
@@ -237,6 +243,7 @@ def parse_protocol(table: Mapping[str, Any], *, sha256: str = "") -> Protocol:
         summary=file.summary,
         seed_rule=file.seed_rule,
         articles=file.articles,
+        synonyms=file.synonyms,
         prompts=_validated(PromptList, file.prompts, "[prompts]") if file.prompts else None,
         pictures=_validated(AskedPictures, file.pictures, "[pictures]") if file.pictures else None,
         scorers=file.scorers,
@@ -303,12 +310,13 @@ def samples_of(
         return
     source = dataset if protocol.dataset else None
     rows = [_concepts(kind, names, source) for kind, names in protocol.grid.items()]
-    for cell in product(*rows):
+    worded = (one for cell in product(*rows) for one in wordings_of(cell, protocol.synonyms, forget))
+    for cell, words, instead in worded:
         for index, template in enumerate(protocol.templates):
-            prompt = template.format_map({concept.kind: concept.text for concept in cell})
+            prompt = template.format_map(words)
             if protocol.articles:
                 prompt = _ARTICLE.sub(r"\1n", prompt)
-            parts = [_UNSAFE.sub("_", concept.name) for concept in cell]
+            parts = [_UNSAFE.sub("_", name) for name in (*(concept.name for concept in cell), instead) if name]
             parts += [f"t{index}"] if len(protocol.templates) > 1 else []
             cluster = "-".join(parts)
             for seed in protocol.seeds:
@@ -318,6 +326,7 @@ def samples_of(
                     seed=_noise_seed(seed, prompt) if protocol.seed_rule == "per-prompt" else seed,
                     attributes={concept.kind: concept.name for concept in cell},
                     cluster=cluster,
+                    synonym=bool(instead),
                 )
 
 

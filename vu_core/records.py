@@ -150,14 +150,14 @@ def read_record(folder: Path) -> Record:
             **values,
             "folder": folder,
             **{key: [Stage(**stage) for stage in values.get(key, ())] for key in ("stages", "resumed")},
-            "results": [_result(result) for result in values["results"]],
+            "results": [result_of(result) for result in values["results"]],
         }
     )
 
 
-def _result(values: Mapping[str, Any]) -> Result:
-    named = ("interval", "before_interval", "after_interval", "reference_interval")
-    intervals = {key: Interval(**values[key]) for key in named if values.get(key)}
+def result_of(values: Mapping[str, Any]) -> Result:
+    """Return the result that JSON values of ``record.json`` or ``bench.json`` describe."""
+    intervals = {key: Interval(**value) if value else None for key, value in values.items() if key.endswith("interval")}
     return Result(**{**values, **intervals})
 
 

@@ -16,6 +16,7 @@ from vu_core.specs import (
     ProtocolSpec,
     ScorerSpec,
     Spec,
+    TrackerSpec,
     UnlearnerSpec,
 )
 
@@ -28,6 +29,11 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "vu-emoji": ("model", "dataset", "scorer", "protocol"),
     "vu-diffusers": ("model",),
     "vu-datasets": ("dataset", "protocol"),
+    "vu-tensorboard": ("tracker",),
+    "vu-mlflow": ("tracker",),
+    "vu-wandb": ("tracker",),
+    "vu-hub": ("command",),
+    "vu-report": ("command",),
 }
 
 
@@ -129,6 +135,8 @@ class Registry:
     @overload
     def get(self, kind: Literal["protocol"], name: str) -> Entry[ProtocolSpec]: ...
     @overload
+    def get(self, kind: Literal["tracker"], name: str) -> Entry[TrackerSpec]: ...
+    @overload
     def get(self, kind: str, name: str) -> Entry[Any]: ...
     def get(self, kind: str, name: str) -> Entry[Any]:
         """Return the one component of this kind and name.
@@ -157,14 +165,25 @@ class Registry:
         hints = [did_you_mean(name, names)]
         hints += [f"'{name}' is a {other}." for other in KINDS if other != kind and self.find(other, name)]
         hints.append(f"Installed: {', '.join(map(str, entries))}." if entries else what_to_install(kind))
+        if entries and not hints[0]:
+            hints.append(self._where_more_are(kind))
         hints.append(may_provide_it(self.plugins.records))
         return UnknownNameError(f"unknown {kind} '{name}'", hint=" ".join(hint for hint in hints if hint))
+
+    def _where_more_are(self, kind: str) -> str:
+        """Return a sentence about the project's distributions of this kind that are not installed, or nothing."""
+        installed = {record.name for record in self.plugins.records}
+        missing = [name for name in _providers(kind) if name not in installed]
+        return f"More of them: pip install {' '.join(missing)}." if missing else ""
 
 
 def what_to_install(kind: str) -> str:
     """Return a sentence that says which distribution provides components of ``kind``."""
-    distributions = [name for name, kinds in FIRST_PARTY.items() if kind in kinds]
-    return f"No {kind} is installed; install one: pip install {' '.join(distributions)}"
+    return f"No {kind} is installed; install one: pip install {' '.join(_providers(kind))}"
+
+
+def _providers(kind: str) -> list[str]:
+    return [name for name, kinds in FIRST_PARTY.items() if kind in kinds]
 
 
 def may_provide_it(records: Iterable[PluginRecord]) -> str:

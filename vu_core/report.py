@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CONTACT_SHEET = "contact-sheet.png"
 CARD = "README.md"
+PAGE = "report.html"  # Written by a plugin.
 
 _ROWS, _COLUMNS, _TILE, _GAP, _LABEL = 8, 6, 112, 4, 150
 _PAPER, _INK, _QUIET, _FORGET_INK = "#ffffff", "#1b1b1f", "#6b6b76", "#b3261e"

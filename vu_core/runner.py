@@ -25,6 +25,7 @@ from vu_core.records import RECORD_FILE, Record, Stage, environment, read_record
 from vu_core.report import write_card
 from vu_core.runspec import RUN_FILE, read_run_file, write_run_file
 from vu_core.stages import Stages, Surface
+from vu_core.tracking import Tracking
 from vu_core.unlearning import make_edit
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def run(
         model: Unlearns and draws.
         folder: The run's folder.
         registry: The installed components; their observers are told.
-        surface: Shows how far it is.
+        surface: Shows how far it is, and holds the trackers that write the run down.
         judges: Those that other runs have loaded already; None loads them for this run alone.
 
     Raises:
@@ -105,13 +106,16 @@ def run(
     try:
         with record.kept():
             record.warnings += registry.plugins.notify("vu_run_started", record=record)
+            job.tracking.start()
             job.all_stages()
     except BaseException as error:
+        job.tracking.finish()
         record.warnings += registry.plugins.notify("vu_run_failed", record=record, error=error)
         raise
-    observed = registry.plugins.notify("vu_run_finished", record=record)
-    if observed:
-        record.warnings += observed
+    known = len(record.warnings)
+    job.tracking.finish()
+    record.warnings += registry.plugins.notify("vu_run_finished", record=record)
+    if len(record.warnings) > known:
         record.write()
     return record
 
@@ -124,6 +128,7 @@ class _Run:
         self.record = _first_record(plan, folder)
         self.record.model["revision"] = getattr(model, "revision", None)
         self.stages = Stages(record=self.record, device=plan.spec.device, surface=surface)
+        self.tracking = Tracking(surface.trackers, self.record)
         self.ctx = RunContext(
             out_dir=folder,
             device=plan.spec.device,
@@ -172,6 +177,7 @@ class _Run:
         line = json.dumps({"step": step, "time": time.time(), **values}, allow_nan=False)
         with (self.folder / EVENTS_FILE).open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+        self.tracking.log(step, values)
 
 
 def _first_record(plan: Plan, folder: Path) -> Record:

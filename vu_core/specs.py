@@ -102,7 +102,8 @@ class MetricSpec(Spec):
             of models that never learned what is forgotten; it is computed before and after, and of each of these
             models beside the others.
         label: How results are named when the number depends on a scorer and a scale: the role in
-            braces stands for its scorer's name, ``"clip_score[{clip}]"``. The name when empty.
+            braces stands for its scorer's name, ``"clip_score[{clip}]"``, and an option for its value. The name
+            when empty.
         config: ``"module:Class"`` of its options, when it has any.
     """
 
@@ -236,13 +237,13 @@ class ScorerSpec(Spec):
     """A model that judges images.
 
     Attributes:
-        outputs: What it computes: ``"classes"``, ``"similarity"`` or ``"features"``.
+        outputs: What it computes: ``"classes"``, ``"similarity"``, ``"features"`` or ``"detections"``.
         role: What it judges: ``"object"``, ``"style"``, ``"clip"``, ...
     """
 
     kind: ClassVar[str] = "scorer"
 
-    outputs: Literal["classes", "similarity", "features"]
+    outputs: Literal["classes", "similarity", "features", "detections"]
     role: str
 
 
@@ -272,5 +273,28 @@ class ProtocolSpec(Spec):
         return found
 
 
-SPEC_TYPES: tuple[type[Spec], ...] = (UnlearnerSpec, MetricSpec, DatasetSpec, ModelSpec, ScorerSpec, ProtocolSpec)
+@dataclass(frozen=True, kw_only=True)
+class TrackerSpec(Spec):
+    """A tool in which runs are written down as they go; it is used only when the user names it."""
+
+    kind: ClassVar[str] = "tracker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec(Spec):
+    """A command of ``vu``: ``target`` is a function with Typer's annotations, ``summary`` stands in the help."""
+
+    kind: ClassVar[str] = "command"
+
+
+SPEC_TYPES: tuple[type[Spec], ...] = (
+    UnlearnerSpec,
+    MetricSpec,
+    DatasetSpec,
+    ModelSpec,
+    ScorerSpec,
+    ProtocolSpec,
+    TrackerSpec,
+    CommandSpec,
+)
 KINDS: dict[str, type[Spec]] = {spec.kind: spec for spec in SPEC_TYPES}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vu_core.context import silent
 from vu_core.files import disk_error
 from vu_core.records import MemoryMeter, Record, Stage
+
+if TYPE_CHECKING:
+    from vu_core.interfaces import Tracker
 
 
 @dataclass
@@ -21,10 +24,12 @@ class Surface:
     Attributes:
         track: Shows progress over an iterable: ``track(items, total, label)``.
         say: Shows one line.
+        trackers: Tools in which the run is written down, by name; each is made anew for a run.
     """
 
     track: Callable[..., Iterator[Any]] = silent
     say: Callable[[str], None] = field(default=lambda line: None)
+    trackers: Mapping[str, Callable[[], Tracker]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vu_core.errors import RequestError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORGET, RETAIN, NEIGHBOURS, ALL = "forget", "retain", "neighbours", "all"
 POOLED = (FORGET, RETAIN, NEIGHBOURS, ALL)
@@ -147,6 +150,7 @@ class Sample:
         attributes: What the prompt asks to see, or the picture shows, by kind: ``{"object": "cat", "style": "noto"}``.
         cluster: Samples of one prompt share it; intervals resample whole clusters.
         split: The split of the dataset that the picture is in; empty where it is drawn.
+        synonym: Whether the prompt asks for a forgotten concept in other words than its own.
     """
 
     id: str
@@ -155,6 +159,7 @@ class Sample:
     attributes: Mapping[str, str] = field(default_factory=dict)
     cluster: str = ""
     split: str = ""
+    synonym: bool = False
 
     def shows(self, concept: Concept) -> bool:
         """Return whether this sample's prompt asks for ``concept``."""
@@ -269,6 +274,24 @@ class Result:
     reference_noise: float | None = None
     gap: float | None = None
     note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a run came to, in the form in which trackers write it down.
+
+    Attributes:
+        status: ``"finished"``, ``"failed"`` or ``"interrupted"``.
+        numbers: Of the pooled groups: ``"ua/forget/before"``, ``"ua/forget/after"``, ``"ua/forget/change"``, the ends
+            of their 95 % intervals, ``"ua/forget/after_low"``, ``"ua/forget/after_high"``, and ``"ua/forget/n"``.
+        pictures: PNG files by title: ``"contact-sheet"``, and some pairs, ``"before/cat-0"`` and ``"after/cat-0"``.
+        files: The edit, in each form that the run's folder holds, ``run.toml``, ``record.json`` and the model card.
+    """
+
+    status: str
+    numbers: Mapping[str, float]
+    pictures: Mapping[str, Path]
+    files: Sequence[Path]
 
 
 def _names(names: Sequence[str]) -> str:

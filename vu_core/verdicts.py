@@ -3,29 +3,33 @@
 A line::
 
     {"sample": "cat-noto-0", "cluster": "cat-noto", "attributes": {"object": "cat", "style": "noto"},
+     "prompt": "a cat in noto style", "seed": 3,
      "before": {"object": "cat", "style": "noto", "clip": 0.41}, "after": {"object": "dog", ...}}
 
-A verdict is a class, or a number where the judge compares picture and prompt. What a judge could not say is
-left out, and so are features.
+A verdict is a class, a number where the judge compares picture and prompt, or a detector's list of labels with
+their scores. What a judge could not say is left out, and so are features.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import RunError
 from vu_core.files import write_text
-from vu_core.interfaces import Answers, Classes
+from vu_core.interfaces import Answers, Classes, Detections
 
 if TYPE_CHECKING:
     from vu_core.judging import Judged
 
 VERDICTS_FILE = "verdicts.jsonl"
+
+Seen = str | float | Sequence[tuple[str, float]]
+"""Class, number, or what was detected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,9 @@ class Verdict:
         sample: The sample's id.
         cluster: Samples of one prompt share it.
         attributes: What the prompt asks to see, or a dataset's picture shows, by kind.
-        before: Class or number by the judge's role, of the base model's picture.
+        prompt: Text given to the model; empty where an older vu did not write it.
+        seed: Seed of the initial noise; None where an older vu did not write it.
+        before: What was seen by the judge's role, of the base model's picture.
         after: The same of the edited model's picture.
         split: Of a dataset's picture, about which a classifier was asked: what it answered stands by its kind.
     """
@@ -44,8 +50,10 @@ class Verdict:
     sample: str
     cluster: str
     attributes: Mapping[str, str]
-    before: dict[str, str | float] = field(default_factory=dict)
-    after: dict[str, str | float] = field(default_factory=dict)
+    prompt: str = ""
+    seed: int | None = None
+    before: dict[str, Seen] = field(default_factory=dict)
+    after: dict[str, Seen] = field(default_factory=dict)
     split: str = ""
 
 
@@ -66,7 +74,12 @@ class Verdicts:
             row = self._found.setdefault(
                 sample.id,
                 Verdict(
-                    sample=sample.id, cluster=sample.cluster, attributes=dict(sample.attributes), split=sample.split
+                    sample=sample.id,
+                    cluster=sample.cluster,
+                    attributes=dict(sample.attributes),
+                    prompt=sample.prompt,
+                    seed=sample.seed,
+                    split=sample.split,
                 ),
             )
             getattr(row, name).update({role: values[i] for role, values in seen.items() if i in values})
@@ -95,12 +108,14 @@ def read_verdicts(folder: Path) -> Iterator[Verdict]:
         raise RunError(f"'{path}' cannot be read: {error}", hint="Run it again: 'vu run --resume --out'.") from error
 
 
-def _plain(score: Any, count: int) -> dict[int, str | float]:
-    """Return class or number by position; without those that are not finite, nothing where a judge gives neither."""
+def _plain(score: Any, count: int) -> dict[int, Seen]:
+    """Return what was seen by position; without numbers that are not finite, nothing of features."""
     if isinstance(score, Classes):
         return dict(enumerate(score.labels()))
     if isinstance(score, Answers):
         return {i: score.names[place] for i, place in enumerate(score.logits.argmax(dim=1).tolist())}
+    if isinstance(score, Detections):
+        return dict(enumerate(score.found))
     # Features are not turned into lists: a batch of them may be gigabytes.
     values = score.tolist() if getattr(score, "ndim", 0) == 1 else []
     if len(values) != count or not all(isinstance(value, float) for value in values):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vu_core.cli.new import STARTERS, render
+from vu_core.testing import make_dist
 
 EXAMPLE = Path(__file__).parents[2] / "plugins" / "vu-example"
 COMPONENTS = {"unlearner": "ablate", "metric": "contrast"}
@@ -85,6 +86,21 @@ def test_it_writes_a_whole_project_and_says_what_to_do_next(vu, kind):
     assert "class NightSky" in texts and "${" not in texts.replace("${{", "") and "example" not in texts
     for step in ("pip install -e 'vu-night-sky[test]'", "vu check vu-night-sky", "pytest vu-night-sky", "night-sky"):
         assert step in result.stdout
+
+
+@pytest.mark.parametrize(("kind", "needed"), [("unlearner", "vu-metrics-image"), ("metric", "vu-uce"), ("scorer", "")])
+def test_what_the_last_step_needs_is_named_where_it_is_missing(vu, install_fakes, kind, needed):
+    steps = vu("new", kind, "night-sky").stdout.splitlines()
+    install = next((step for step in steps if step.startswith("  pip install vu-")), "")
+    assert install == (f"  pip install {' '.join(STARTERS[kind].used_with)}" if needed else "")
+    assert needed in install
+    install_fakes(*(pretend(name) for name in STARTERS[kind].used_with))
+    assert "pip install vu-" not in vu("new", kind, "night-sky", "--out", "again").stdout
+
+
+def pretend(name: str) -> Path:
+    """Return a folder in which a plugin of this name is installed, with nothing in it."""
+    return make_dist(Path(name).absolute(), name, {})
 
 
 def test_the_prefix_may_be_given_and_another_folder_chosen(vu):

@@ -21,9 +21,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROJECTS = [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
 BUILD = ("hatchling", "editables")
-WITH_NEEDS = (*BUILD, "httpx", "importlib-metadata", "platformdirs", "pydantic", "requests", "tomli-w")
-ALONE = ("diffusers",)
-"""What it needs is large and there already: numpy, Pillow, huggingface-hub."""
+SMALL = ("httpx", "importlib-metadata", "platformdirs", "pluggy", "psutil", "pydantic", "requests", "tomli-w")
+WITH_NEEDS = (*BUILD, *SMALL, "filelock", "packaging", "pillow", "pytest", "rich", "safetensors", "typer")
+ALONE = ("accelerate", "diffusers")
+"""What they need besides is large and there already."""
+THERE = ("torch", "transformers", "huggingface-hub", "numpy")
+"""What such a machine has: the last two come with transformers."""
 GLIBC = (17, 24, 27, 28, 31, 34, 35)
 
 

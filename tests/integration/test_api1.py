@@ -1,4 +1,4 @@
-"""A plugin written for version 1 of the contract, frozen, keeps working; one for a later version is a clear row."""
+"""Plugins written for version 1 of the contract, frozen, keep working; one for a later version is a clear row."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+import vu_core
 from vu_core import API_VERSION
 from vu_core.editfiles import read_edit
 from vu_core.errors import ModelError
 
-FROZEN = Path(__file__).parents[1] / "data" / "plugins" / "api-1"
-FROZEN_SHA256 = "e6ec9f469787a62d2c90f92f48e227e101c6e96f97cf2423be3566dc55111b13"
+PLUGINS = Path(__file__).parents[1] / "data" / "plugins"
+FROZEN_SHA256 = {
+    "api-1": "e6ec9f469787a62d2c90f92f48e227e101c6e96f97cf2423be3566dc55111b13",
+    "api-1-model": "5cf0cd486dc31e984448b9176068f82ef91d51b11739017a90413595612a8659",
+}
+FROZEN_SUFFIXES = {"", ".py", ".toml", ".txt", ".typed", ".json"}
 RUN = ("run", "api1-repaint", "--model", "toy", "--dataset", "api1-animals", "--protocol", "api1@1", "--device", "cpu")
 
 
@@ -24,12 +30,13 @@ def world(install_fakes, monkeypatch, tmp_path):
     monkeypatch.setenv("VU_CACHE_DIR", str(tmp_path / "cache"))
 
 
-def test_its_files_were_never_edited():
-    digest = hashlib.sha256()
-    for file in sorted(path for path in FROZEN.rglob("*") if path.suffix in {"", ".py", ".toml", ".txt", ".typed"}):
+@pytest.mark.parametrize("name", FROZEN_SHA256)
+def test_its_files_were_never_edited(name):
+    digest, folder = hashlib.sha256(), PLUGINS / name
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in FROZEN_SUFFIXES):
         if file.is_file():
-            digest.update(f"{file.relative_to(FROZEN).as_posix()}\n".encode() + file.read_bytes())
-    assert digest.hexdigest() == FROZEN_SHA256, "a published plugin cannot be edited either: mend the core instead"
+            digest.update(f"{file.relative_to(folder).as_posix()}\n".encode() + file.read_bytes())
+    assert digest.hexdigest() == FROZEN_SHA256[name], "a published plugin cannot be edited: mend the core instead"
 
 
 def test_it_is_listed_without_a_complaint(vu):
@@ -38,6 +45,34 @@ def test_it_is_listed_without_a_complaint(vu):
     assert (record["status"], record["problem"]) == ("ok", "")
     kinds = [component["kind"] for component in found["components"] if component["plugin"] == "vu-api1"]
     assert kinds == ["unlearner", "metric", "dataset", "scorer", "protocol"]
+
+
+def test_a_frozen_model_is_run_on_by_its_name_with_all_that_it_brings(vu, install_fakes):
+    install_fakes("api-1", "api-1-model")
+    found = json.loads(vu("list", "--json").stdout)
+    assert {plugin["name"]: plugin["status"] for plugin in found["plugins"]} == {"vu-api1": "ok", "vu-api1-model": "ok"}
+    request = ("--forget", "cat", "--replace-with", "fox", "--model", "api1-painter")
+    result = vu("run", "api1-repaint", *request, "--out", "run")
+    assert result.exit_code == 0, result.output
+    record = json.loads(Path("run/record.json").read_text())
+    assert (record["model"]["name"], record["protocol"]["name"]) == ("api1-painter", "api1@1")
+    assert (record["unlearner"]["preset"], record["unlearner"]["config"]["strength"]) == ("default", 1.0)
+    forget, retain = ({r["group"]: r for r in record["results"]}[group] for group in ("forget", "retain"))
+    assert (forget["before"], forget["after"], retain["before"], retain["after"]) == (100, 0, 100, 100)
+
+
+def test_a_frozen_model_is_used_where_it_is_in_memory(install_fakes):
+    install_fakes("api-1", "api-1-model")
+    from vu_api1_model.work import Painter
+
+    painter = Painter(json.loads((PLUGINS / "api-1-model/vu_api1_model/painted/api1.json").read_text())["colours"])
+    before = painter.table.weight.clone()
+    model = vu_core.load_model(painter)
+    with pytest.warns(UserWarning, match="repainted"):
+        edit = vu_core.unlearn("api1-repaint", model, forget="cat", dataset="api1-animals", form="dense")
+    with edit.applied(model):
+        assert not torch.equal(painter.table.weight, before)
+    assert torch.equal(painter.table.weight, before)
 
 
 def test_its_components_carry_a_whole_run(vu):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from vu_core import Classes, Concept, Data, DatasetSpec, ScorerSpec
+from vu_core import Classes, Concept, Data, DatasetSpec, Detections, ScorerSpec
 from vu_core.testing import CheckError, Component, FakeDataset, isolated_plugins, load_plugin, make_dist
 from vu_core.testing.checks import datasets, protocols, scorers
 from vu_core.testing.checks.spec import check_target
@@ -213,6 +213,32 @@ class Features(Colour):
         return self.logits(images)
 
 
+class Spots(Colour):
+    """A good detector: each colour of some intensity, the most intense first."""
+
+    scale, label = 1.0, "red"
+
+    def score(self, images, prompts):
+        names = (self.label, "green", "blue")
+        rows = (zip(names, (self.scale * row).tolist(), strict=True) for row in self.logits(images))
+        found = [sorted((one for one in row if one[1] >= 0.3), key=lambda one: -one[1]) for row in rows]
+        return Detections(names=("red", "green", "blue"), found=found, floor=0.3)
+
+
+class Shouting(Spots):
+    scale = 3.0
+
+
+class Inventing(Spots):
+    label = "rouge"
+
+
+class Unsorted(Spots):
+    def score(self, images, prompts):
+        found = super().score(images, prompts)
+        return replace(found, found=[one[::-1] for one in found.found])
+
+
 class Versionless(Colour):
     version = ""
 
@@ -268,6 +294,10 @@ BAD_SCORERS: list[tuple[Any, type, str, str]] = [
     (scorers.check_verdicts, Features, "similarity", "'similarity' of 5 pictures are torch.float32 (5, 3)"),
     (scorers.check_verdicts, Double, "features", "'features' of 5 pictures are torch.float64 (5, 3)"),
     (scorers.check_verdicts, Loud, "similarity", "is not in [-1, 1]"),
+    (scorers.check_verdicts, Colour, "detections", "outputs='detections', but score returns a Classes"),
+    (scorers.check_verdicts, Shouting, "detections", "' with 1."),
+    (scorers.check_verdicts, Inventing, "detections", "it detects 'rouge' with 0."),
+    (scorers.check_verdicts, Unsorted, "detections", "are not in the order of their scores"),
     (scorers.check_verdicts_alone, Relative, "classes", "judged alone and together, verdicts differ by"),
     (scorers.check_verdicts_repeat, Noisy, "classes", "two verdicts on the same pictures differ"),
     (scorers.check_pictures_untouched, Greedy, "classes", "it changes its input"),
@@ -279,7 +309,9 @@ def scorer(cls: type = Colour, outputs: Any = "classes") -> Component:
     return Component(spec=spec, load=lambda: cls)
 
 
-@pytest.mark.parametrize("good", [scorer(), scorer(Cosine, "similarity"), scorer(Features, "features")])
+@pytest.mark.parametrize(
+    "good", [scorer(), scorer(Cosine, "similarity"), scorer(Features, "features"), scorer(Spots, "detections")]
+)
 @pytest.mark.parametrize("check", scorers.CHECKS, ids=lambda check: check.name)
 def test_a_good_scorer_passes(check, good):
     check.function(good)

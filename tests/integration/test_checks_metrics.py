@@ -83,6 +83,21 @@ class Spread(Recognised):
         return features.double().square().sum(dim=1).tolist()
 
 
+class Found(Recognised):
+    """A good metric of detections: their number, whatever they are."""
+
+    def values(self, batch):
+        found = getattr(batch.scores["spots"], "found", None)
+        if found is None or any(not 0 <= score <= 1 for one in found for _, score in one):
+            raise ComputeError("no detections with scores in [0, 1]")
+        return [float(len(one)) for one in found]
+
+
+class Credulous(Found):
+    def values(self, batch):
+        return [float(len(one)) for one in batch.scores["spots"].found]
+
+
 class Unlike(Dark):
     """A good metric of pairs: the mean absolute difference of the pictures, of a side of at least 100 pixels."""
 
@@ -223,6 +238,7 @@ GOOD = [
     component(Unlike, scorers=(), ideal=0.0, range=(0.0, 255.0), unit="", direction="down", compares="before"),
     component(Apart, scorers=("features",), ideal=None, range=(0.0, None), unit="", compares="pictures"),
     component(Dark, scorers=(), range=(0, 255), ideal=None, unit=""),
+    component(Found, scorers=("spots",), range=(0, None), ideal=None, unit=""),
 ]
 BAD: list[tuple[Any, Component, str]] = [
     (metrics.check_measures, component(Twice), "a group is measured twice: forget, retain, forget, retain"),
@@ -236,13 +252,14 @@ BAD: list[tuple[Any, Component, str]] = [
     (metrics.check_range, component(range=(0.0, 1.0), ideal=1.0), "its unit is '%', but its range ends at 1.0"),
     (metrics.check_interval, component(Pointed), "has neither interval nor note"),
     (metrics.check_batches, component(MeanOfMeans), "given the samples one by one, the "),
-    (metrics.check_batches, component(OrderMatters), "given the samples in another order, the value"),
+    (metrics.check_batches, component(OrderMatters), "uneven batches and another order, the value of"),
     (metrics.check_excluded, component(Forgetful), "n_excluded is 0"),
     (metrics.check_excluded, component(Generous), "given excluded samples besides, the value"),
     (metrics.check_no_samples, component(Optimistic), "without samples, it gives {'retain': 100.0}"),
     (metrics.check_no_samples, component(Dividing), "without samples, it ends in ZeroDivisionError"),
     (metrics.check_bad_pictures, component(Darker, scorers=()), "given float pictures in [0, 1] instead of uint8"),
     (metrics.check_bad_verdicts, component(Trusting), "given NaN verdicts, it gives {"),
+    (metrics.check_bad_verdicts, component(Credulous, scorers=("spots",)), "given NaN verdicts, it gives {"),
     (metrics.check_direction, component(forget_direction="up"), "on 'forget' the right verdicts give 0.0"),
     (metrics.check_direction, component(direction="down", forget_direction=None), "on 'retain' the right verdicts"),
     (metrics.check_same_pictures, PAIRS, "pictures compared with themselves give 0.0 on 'forget', not 1.0"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from vu_core.cli.new import STARTERS, render
-from vu_core.testing.distributions import isolated_plugins
+from vu_core.testing import cases_of, isolated_plugins, load_plugin
 
 SHORT, LONG = "x", "extraordinarily-long-name-of-1"
 
@@ -52,6 +53,23 @@ def test_it_passes_vu_check_at_once(vu, installed, kind):
         result = vu("check", f"vu-new-{kind}")
     assert result.exit_code == 0, result.output
     assert f"{kind}/new-{kind}" in result.stdout and " 0 failed" in result.stdout
+
+
+@pytest.mark.parametrize("kind", STARTERS)
+def test_a_check_takes_less_than_two_seconds_besides_imports(installed, kind):
+    with isolated_plugins(installed):
+        cases = list(cases_of(load_plugin(f"vu-new-{kind}")))
+        for case in cases:
+            case()
+        seconds = {case.key: processor_seconds(case) for case in cases}
+    assert {name: spent for name, spent in seconds.items() if spent >= 2} == {}
+
+
+def processor_seconds(work: Callable[[], None]) -> float:
+    """Return the time that processors spent on ``work`` here and in processes that it started."""
+    before = os.times()
+    work()
+    return sum(os.times()[:4]) - sum(before[:4])
 
 
 def test_its_own_tests_pass(projects, installed):

@@ -61,8 +61,9 @@ def test_a_misspelt_name():
 
 def test_a_broken_plugin_may_have_provided_it():
     assert message(UCE, BROKEN, name="zzz") == (
-        "unknown unlearner 'zzz'. Installed: uce (vu-uce 0.1.0). 1 plugin could not be loaded and may provide it: "
-        "vu-foo 0.3 (import: ModuleNotFoundError: 'x'); run 'vu doctor vu-foo'."
+        "unknown unlearner 'zzz'. Installed: uce (vu-uce 0.1.0). More of them: pip install vu-fade vu-lora. "
+        "1 plugin could not be loaded and may provide it: vu-foo 0.3 (import: ModuleNotFoundError: 'x'); "
+        "run 'vu doctor vu-foo'."
     )
     assert "2 plugins could not be loaded" in message(BROKEN, BROKEN, name="zzz")
 
@@ -75,6 +76,13 @@ def test_nothing_of_the_kind_is_installed():
     assert message(name="uce") == (
         "unknown unlearner 'uce'. No unlearner is installed; install one: pip install vu-uce vu-fade vu-lora"
     )
+
+
+def test_a_distribution_that_is_not_installed_may_have_it():
+    assert message(UCE, name="lora-negation").endswith("More of them: pip install vu-fade vu-lora.")
+    assert "More of them" not in message(UCE, name="ucee")
+    everything = [record(name) for name in ("vu-uce", "vu-fade", "vu-lora")]
+    assert "More of them" not in message(UCE, *everything, name="zzz")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,11 +7,13 @@ import pytest
 from vu_core.specs import (
     KINDS,
     SPEC_TYPES,
+    CommandSpec,
     DatasetSpec,
     MetricSpec,
     ModelSpec,
     ProtocolSpec,
     ScorerSpec,
+    TrackerSpec,
     UnlearnerSpec,
 )
 
@@ -24,6 +26,8 @@ VALID = [
     ModelSpec(name="x", summary="Does something.", folder="package:model"),
     ScorerSpec(**COMMON, outputs="classes", role="object"),
     ProtocolSpec(name="x@1", summary="Does something.", file="package:protocols/x.toml"),
+    TrackerSpec(**COMMON),
+    CommandSpec(**COMMON),
 ]
 
 
@@ -34,7 +38,7 @@ def test_valid_specs_have_no_problems(spec):
 
 def test_kinds_are_words_for_the_spec_types():
     assert tuple(KINDS.values()) == SPEC_TYPES
-    assert list(KINDS) == ["unlearner", "metric", "dataset", "model", "scorer", "protocol"]
+    assert list(KINDS) == ["unlearner", "metric", "dataset", "model", "scorer", "protocol", "tracker", "command"]
 
 
 def test_specs_are_frozen_keyword_only_and_default_to_the_first_api():

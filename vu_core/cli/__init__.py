@@ -1,12 +1,13 @@
 """The command line: ``vu``. One command a file; each imports its work inside its function.
 
-To add a command, write ``vu_core/cli/<name>.py`` with a Typer ``app`` that holds the command, and add the
-name to `COMMANDS`.
+To add a command to the core, write ``vu_core/cli/<name>.py`` with a Typer ``app`` that holds the command, and add the
+name to `COMMANDS`. A plugin adds one through the hook ``vu_commands``.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -14,15 +15,45 @@ import typer
 from typer.core import TyperGroup
 
 from vu_core import __version__
-from vu_core.errors import VuError
+from vu_core.errors import UnknownNameError, VuError
 
-COMMANDS = ("run", "eval", "bench", "sample", "train", "export", "list", "info", "doctor", "check", "new", "cache")
+COMMANDS = (
+    "run",
+    "eval",
+    "bench",
+    "compare",
+    "sample",
+    "train",
+    "export",
+    "list",
+    "info",
+    "doctor",
+    "check",
+    "new",
+    "cache",
+)
 
 INTERRUPTED = 130
 
 
+# Commands of the project's own plugins, to say what to install.
+ELSEWHERE = {"push": "vu-hub", "pull": "vu-hub", "tune": "vu-tune", "report": "vu-report"}
+
+
 class _Group(TyperGroup):
-    """Runs a command; an error that the user can mend becomes its message and exit code."""
+    """Runs a command, the core's or a plugin's; an error that the user can mend becomes its message and exit code."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, cmd_name) or _of_a_plugin(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        from vu_core.registry import Registry
+
+        super().format_commands(ctx, formatter)
+        entries = [entry for entry in Registry.discover().entries("command") if entry.spec.name not in COMMANDS]
+        if entries:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(entry.spec.name, f"{entry.spec.summary} ({entry.plugin})") for entry in entries])
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -33,6 +64,36 @@ class _Group(TyperGroup):
         except KeyboardInterrupt as interrupt:
             typer.echo("vu: interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def function_of_a_plugin(name: str) -> Callable[..., None]:
+    """Return the function of the command ``name`` of an installed plugin; the name is in `ELSEWHERE` or installed.
+
+    Raises:
+        UnknownNameError: It belongs to a plugin that is not installed or not usable, or several provide it.
+        PluginError: It cannot be imported.
+    """
+    from vu_core.registry import Registry, may_provide_it
+
+    registry = Registry.discover()
+    if not registry.find("command", name):
+        hint = f"pip install {ELSEWHERE[name]} {may_provide_it(registry.plugins.records)}"
+        raise UnknownNameError(
+            f"'{name}' is a command of {ELSEWHERE[name]}, which is not usable here", hint=hint.rstrip()
+        )
+    function: Callable[..., None] = registry.get("command", name).load()
+    return function
+
+
+def _of_a_plugin(name: str) -> Any:
+    """Return the command ``name`` of an installed plugin; None when there is no such command anywhere."""
+    from vu_core.registry import Registry
+
+    if name not in ELSEWHERE and not Registry.discover().find("command", name):
+        return None
+    single = typer.Typer(add_completion=False)
+    single.command(name)(function_of_a_plugin(name))
+    return typer.main.get_command(single)
 
 
 app = typer.Typer(

@@ -21,6 +21,7 @@ def protocol_rows(protocol: Protocol) -> dict[str, str]:
         "dataset": protocol.dataset,
         "prompts": prompts or "; ".join(protocol.templates),
         "grid": " x ".join(f"{kind}: {_names(names)}" for kind, names in protocol.grid.items()),
+        "synonyms": "; ".join(f"{name}: {', '.join(words)}" for name, words in protocol.synonyms.items()),
         "pictures": f"the dataset's {' and '.join(sets.splits)} splits" if sets else "",
         "seeds": f"{seeds}({protocol.noise} noise)" if protocol.noise else "",
         "sampler": drawn,

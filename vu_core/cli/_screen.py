@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from vu_core.editfiles import LORA_FILE
-from vu_core.report import CONTACT_SHEET, loading_lines
+from vu_core.report import CONTACT_SHEET, PAGE, loading_lines
 from vu_core.tables import damage_line, names_line, noise_line, rich_table
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ def show_measured(record: Record, *, kept: bool) -> None:
     console.print(f"\n{label:<15}{folder}", markup=False, soft_wrap=True)
     if (folder / CONTACT_SHEET).is_file():
         console.print(f"contact sheet  {folder / CONTACT_SHEET}", markup=False, soft_wrap=True)
+    if (folder / PAGE).is_file():
+        console.print(f"report         {folder / PAGE}", markup=False, soft_wrap=True)
 
 
 def interrupt_on_terminate() -> None:

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from vu_core.benchplan import BenchPlan
     from vu_core.registry import Registry
+    from vu_core.tracking import Trackers
 
 app = typer.Typer()
 
@@ -46,6 +47,10 @@ def bench_command(
     out: Annotated[
         Path | None, typer.Option(help="The bench's folder; default: one named after the protocol under runs/.")
     ] = None,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(envvar="VU_TRACKER", help="Write each run down in another tool; see 'vu list tracker'."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would happen, stop.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print bench.json and nothing else.")] = False,
 ) -> None:
@@ -58,6 +63,7 @@ def bench_command(
     from vu_core.benchplan import ALL, plan_bench
     from vu_core.cli._arguments import DATA, SCORER, names, numbers, pairs
     from vu_core.registry import Registry
+    from vu_core.tracking import find_trackers
 
     given = {
         "model": model,
@@ -86,7 +92,7 @@ def bench_command(
     if dry_run:
         _show_plan(plan, folder, registry, json_output=json_output)
     else:
-        _carry_out(plan, folder, registry, json_output=json_output)
+        _carry_out(plan, folder, registry, find_trackers(names(tracker) or (), registry), json_output=json_output)
 
 
 def _show_plan(plan: BenchPlan, folder: Path, registry: Registry, *, json_output: bool) -> None:
@@ -121,7 +127,7 @@ def _time_left(seconds: list[float], left: int) -> str:
     return f"about {sum(seconds) / len(seconds) * left / 60:.0f} minutes, from {len(seconds)} runs"
 
 
-def _carry_out(plan: BenchPlan, folder: Path, registry: Registry, *, json_output: bool) -> None:
+def _carry_out(plan: BenchPlan, folder: Path, registry: Registry, trackers: Trackers, *, json_output: bool) -> None:
     from vu_core import progress
     from vu_core.bench import carry_out
     from vu_core.cli import INTERRUPTED, _bench_screen
@@ -129,9 +135,10 @@ def _carry_out(plan: BenchPlan, folder: Path, registry: Registry, *, json_output
     from vu_core.stages import Surface
 
     interrupt_on_terminate()
+    surface = Surface(track=progress.track, say=progress.say, trackers=trackers)
     try:
         with progress.together():
-            record = carry_out(plan, folder, registry, Surface(track=progress.track, say=progress.say))
+            record = carry_out(plan, folder, registry, surface)
     except KeyboardInterrupt:
         progress.say(f"interrupted; the same command continues in {folder}")
         raise typer.Exit(INTERRUPTED) from None

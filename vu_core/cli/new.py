@@ -27,11 +27,13 @@ class Starter:
         description: What the component does that is written, for pyproject.toml.
         dependencies: What it needs besides vu-core.
         use: A command that uses it; ``{name}`` stands for its name.
+        used_with: The plugins that this command needs besides.
     """
 
     description: str
     dependencies: tuple[str, ...] = ()
     use: str
+    used_with: tuple[str, ...] = ()
 
 
 STARTERS = {
@@ -39,11 +41,13 @@ STARTERS = {
         description="Directional ablation for vu: make a text-to-image model's value layers blind to a concept.",
         dependencies=("torch>=2.6",),
         use="vu run {name} --forget cat --quick",
+        used_with=("vu-diffusers", "vu-emoji", "vu-metrics-image"),
     ),
     "metric": Starter(
         description="A metric for vu: the contrast of the pictures of forgotten and retained concepts.",
         dependencies=("torch>=2.6",),
         use="vu run uce --forget cat --quick --metric {name}",
+        used_with=("vu-diffusers", "vu-emoji", "vu-uce"),
     ),
     "dataset": Starter(
         description="A dataset for vu: shapes and colours as concepts, with prompts that show them.",
@@ -148,15 +152,23 @@ def _check_empty(folder: Path) -> None:
 
 
 def _next_steps(kind: str, name: str, folder: Path) -> str:
-    plugin = f"vu-{name}"
+    from vu_core.discovery import discover
+
+    plugin, starter = f"vu-{name}", STARTERS[kind]
+    installed = {record.name for record in discover().records}
+    missing = [needed for needed in starter.used_with if needed not in installed]
+    commands = [
+        f"pip install -e '{folder}[test]'",
+        f"vu check {plugin}",
+        f"pytest {folder}",
+        *([f"pip install {' '.join(missing)}"] if missing else []),
+        starter.use.format(name=name),
+    ]
     work = folder / "src" / plugin.replace("-", "_") / f"{kind}.py"
     return "\n".join(
         (
             f"{folder} holds a plugin with the {kind} '{name}'. Next:",
-            f"  pip install -e '{folder}[test]'",
-            f"  vu check {plugin}",
-            f"  pytest {folder}",
-            f"  {STARTERS[kind].use.format(name=name)}",
+            *(f"  {command}" for command in commands),
             f"Then put your own work into {work}.",
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,10 @@ def run_command(
     config: Annotated[Path | None, typer.Option("-c", "--config", help="A run.toml to repeat.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: a new one under runs/.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Use the model's quick protocol.")] = False,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(envvar="VU_TRACKER", help="Write the run down in another tool; see 'vu list tracker'."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would happen, stop.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out, or the last like it.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print record.json and nothing else.")] = False,
@@ -81,10 +86,13 @@ def run_command(
         "scorers": pairs(scorer, *SCORER),
     }
     spec = _spec(values, tables, config, out if resume else None)
-    _carry_out(spec, out, quick=quick, dry_run=dry_run, resume=resume, json_output=json_output)
+    modes = {"quick": quick, "dry_run": dry_run, "resume": resume, "json_output": json_output}
+    _carry_out(spec, out, names(tracker) or (), **modes)
 
 
-def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resume: bool, json_output: bool) -> None:
+def _carry_out(
+    spec: Any, out: Path | None, tracker: Sequence[str], *, quick: bool, dry_run: bool, resume: bool, json_output: bool
+) -> None:
     from vu_core import progress
     from vu_core.cli import INTERRUPTED, _screen
     from vu_core.models import load
@@ -92,9 +100,11 @@ def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resum
     from vu_core.registry import Registry
     from vu_core.runner import open_folder, run
     from vu_core.stages import Surface
+    from vu_core.tracking import find_trackers
 
     registry = Registry.discover()
     plan = plan_run(spec, registry, quick=quick)
+    trackers = find_trackers(tracker, registry)
     folder = out or (_last_like(plan) if resume else _new_folder(plan))
     if dry_run:
         _screen.show_rows(_screen.plan_rows(plan, folder), json_output=json_output)
@@ -103,7 +113,7 @@ def _carry_out(spec: Any, out: Path | None, *, quick: bool, dry_run: bool, resum
     model = load(plan.model, device=asked.device, dtype=asked.dtype, download=asked.download, revision=asked.revision)
     open_folder(folder, plan, resume=resume)
     _screen.interrupt_on_terminate()
-    surface = Surface(track=progress.track, say=progress.say)
+    surface = Surface(track=progress.track, say=progress.say, trackers=trackers)
     if plan.spec.preset != "none":
         progress.say(f"preset '{plan.spec.preset}' of model '{plan.model.name}'; --preset none uses published values")
     try:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from vu_core.registry import Entry
 
-Subject = Literal["plugin", "component", "unlearner", "metric", "dataset", "model", "scorer", "protocol"]
+Subject = Literal[
+    "plugin", "component", "unlearner", "metric", "dataset", "model", "scorer", "protocol", "tracker", "command"
+]
 
 PLUGIN: Subject = "plugin"
 COMPONENT: Subject = "component"

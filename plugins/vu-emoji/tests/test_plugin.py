@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from vu_emoji import plugin
@@ -59,6 +60,12 @@ def test_no_prompt_that_is_measured_is_used_to_unlearn():
         protocol = read_protocol(files("vu_emoji") / spec.file.partition(":")[2])
         assert protocol.templates == (EVALUATED_WORDING,)
         assert used.isdisjoint(sample.prompt for sample in samples_of(protocol, data))
+
+
+def test_weights_and_art_are_small_enough_to_travel():
+    sizes = [path.stat().st_size for path in Path(str(files("vu_emoji"))).glob("assets/**/*") if path.is_file()]
+    assert 10e6 < sum(sizes) <= 25e6
+    assert max(sizes) < 16 * 2**20
 
 
 def test_describing_the_plugin_imports_nothing_heavy():

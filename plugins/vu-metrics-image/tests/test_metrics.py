@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ from vu_metrics_image.classification import (
     InDomainRetainAccuracy,
     RecognisedUnlearningAccuracy,
     Replaced,
+    SynonymUnlearningAccuracy,
     UnlearningAccuracy,
     Unrecognised,
 )
 from vu_metrics_image.grouped import GroupedMean
-from vu_metrics_image.harmonic import ErasedAndKept, harmonic, harmonic_interval
+from vu_metrics_image.harmonic import ErasedAndKept, ErasedKeptAndGeneral, harmonic, harmonic_interval
 from vu_metrics_image.plugin import vu_metrics
 from vu_metrics_image.similarity import ClipCosine, ClipScore, ClipScore25
 
@@ -94,6 +96,38 @@ def test_nothing_recognisable_is_not_recognised_as_something_else():
     one = batch(samples, ["B", "other", "A", "other"], ["0"] * 4)
     shares = {cls: measured(cls(request=FORGET_THEME), one)["forget"].value for cls in SHARES[:3]}
     assert shares == {UnlearningAccuracy: 75, RecognisedUnlearningAccuracy: 25, Unrecognised: 50}
+
+
+def with_synonyms(erased: int, kept: int, general: int) -> Batch:
+    """Return ten pictures each of A, of B, and of other words for A; so many are judged A, B and A."""
+    samples = [sample(theme, "0", seed) for theme in "AB" for seed in range(10)]
+    samples += [replace(sample("A", "0", seed), id=f"A-alpha-{seed}", synonym=True) for seed in range(10)]
+    seen = ["A"] * erased + ["C"] * (10 - erased) + ["B"] * kept + ["C"] * (10 - kept)
+    return batch(samples, [*seen, *["A"] * general, *["B"] * (10 - general)], ["0"] * 30)
+
+
+def test_other_words_are_a_number_of_their_own():
+    one = with_synonyms(erased=1, kept=9, general=2)
+    assert measured(UnlearningAccuracy(request=FORGET_THEME), one)["forget"].value == 90
+    assert measured(SynonymUnlearningAccuracy(request=FORGET_THEME), one)["forget"].value == 80
+    assert measured(SynonymUnlearningAccuracy(request=FORGET_THEME), one)["forget"].n == 10
+    assert measured(InDomainRetainAccuracy(request=FORGET_THEME), one)["retain"].value == 90
+    assert measured(CrossDomainRetainAccuracy(request=FORGET_THEME), one)["forget"].n == 10
+    without = measured(SynonymUnlearningAccuracy(request=FORGET_THEME), published())["forget"]
+    assert (
+        without.value is None and without.note == "no picture asks for a forgotten concept in other words than its own"
+    )
+
+
+def test_h_o_of_the_worked_example():
+    """Acc_e 0.1, Acc_s 0.9, Acc_g 0.2."""
+    (found,) = measured(ErasedKeptAndGeneral(request=FORGET_THEME), with_synonyms(erased=1, kept=9, general=2)).values()
+    assert (found.group, found.value, found.n) == ("all", pytest.approx(86.4), 30)
+    assert found.interval.low < 86.4 < found.interval.high
+    (zero,) = measured(ErasedKeptAndGeneral(request=FORGET_THEME), with_synonyms(erased=1, kept=9, general=10)).values()
+    assert zero.value == 0
+    (missing,) = measured(ErasedKeptAndGeneral(request=FORGET_THEME), published()).values()
+    assert missing.value is None and "a part is missing" in missing.note
 
 
 def test_replaced_counts_what_the_request_asked_for_alone():
@@ -313,3 +347,19 @@ def test_specs_are_valid():
     specs = list(vu_metrics())
     assert [problem for spec in specs for problem in spec.problems()] == []
     assert len({spec.name for spec in specs}) == len(specs)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_verdicts_of_less_precision_agree_up_to_their_rounding(dtype):
+    samples = [sample(theme, "0", seed) for theme in THEMES for seed in range(5)]
+    one = batch(samples, [*"AABCA", *"BBBAC", *"CCACC"], ["0"] * 15)
+    cosines = torch.linspace(-0.1, 0.4, 15)
+    whole = replace(one, scores={**one.scores, "clip": cosines})
+    scores = {kind: replace(c, probabilities=c.probabilities.to(dtype)) for kind, c in one.scores.items()}
+    rounded = replace(one, scores={**scores, "clip": cosines.to(dtype)})
+    tolerances = dict.fromkeys(SHARES, 0) | {Confidence: 0.4, ClipCosine: 2e-3, ClipScore: 0.2, ClipScore25: 5e-3}
+    for metric, tolerance in tolerances.items():
+        exact, near = (measured(metric(request=FORGET_THEME), given) for given in (whole, rounded))
+        assert exact.keys() == near.keys()
+        for group, found in exact.items():
+            assert near[group].value == pytest.approx(found.value, abs=tolerance), metric

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import VuError
 from vu_core.evaluation import MetricUse
-from vu_core.interfaces import OTHER, Batch, Classes
+from vu_core.interfaces import MODEL, Answers, Batch, Classes, Detections
 from vu_core.testing.cases import Check, CheckError, Component, expect
 from vu_core.testing.checks.spec import example_config
 from vu_core.testing.fake_data import OBJECTS, STYLES
+from vu_core.testing.fake_verdicts import KINDS, LABELS, OUTPUTS, Right, generator_of, made_up, number_of
 from vu_core.types import POOLED, Concept, Measurement, Request, Sample
 
 if TYPE_CHECKING:
@@ -23,17 +23,16 @@ if TYPE_CHECKING:
 
 REQUEST = Request(forget=(Concept(name="cat"),), replace_with=(Concept(name="dog"),))
 NEIGHBOURS = (Concept(name="dog"), Concept(name="fox"))
-KINDS = {"object": OBJECTS, "style": STYLES}
 
 _TOLERANCE = 1e-6
 _SEEDS = 3
+# Where a classifier is measured, its pictures lie in these splits by turns, and so many retrained ones stand beside.
+_SPLITS = ("train", "train", "test", "train", "validation", "test")
+_RETRAINED = 16
 _IMAGES = ":images"
 
 # Pictures are as small as the metric takes them: some need a side of 176 pixels.
 _SIDES = (8, 176)
-
-Right = Callable[[Sample, str], bool]
-"""Whether the scorer of a role finds in a picture what its prompt asks for."""
 
 
 def check_measures(component: Component) -> None:
@@ -87,8 +86,7 @@ def check_batches(component: Component) -> None:
     backwards = samples[::-1]
     splits = {
         "one by one": [_batch([sample], form) for sample in samples],
-        "in uneven batches": [_batch(samples[:5], form), _batch(samples[5:], form)],
-        "in another order": [_batch(backwards[i : i + 7], form) for i in range(0, len(samples), 7)],
+        "in uneven batches and another order": [_batch(backwards[:5], form), _batch(backwards[5:], form)],
     }
     for how, batches in splits.items():
         _expect_equal(whole, _measure(component, batches), f"given the samples {how}")
@@ -129,30 +127,31 @@ def check_bad_pictures(component: Component) -> None:
 
 def check_bad_verdicts(component: Component) -> None:
     """Verdicts that are NaN are refused with a VuError, or give no value."""
-    import torch
-
     batch = _batch(_samples(component), _form(component))
     for name, verdict in _tensors(batch).items():
         if not name.endswith(_IMAGES):
-            torch.Tensor.fill_(verdict, math.nan)
-    _expect_refusal(component, [batch], "given NaN verdicts")
+            verdict.fill_(math.nan)
+    scores = {role: _nowhere(v) if isinstance(v, Detections) else v for role, v in batch.scores.items()}
+    _expect_refusal(component, [replace(batch, scores=scores)], "given NaN verdicts")
+
+
+def _nowhere(verdict: Detections) -> Detections:
+    """Return what was found, with scores that are NaN."""
+    found = [[(label, math.nan) for label, _ in one] for one in verdict.found]
+    return replace(verdict, found=found)
 
 
 def check_direction(component: Component) -> None:
     """What is forgotten and kept as asked scores no worse, by the declared direction, than the contrary."""
     samples, form = _samples(component), _form(component)
-    if "features" in form.outputs.values():
-        return  # which features are better cannot be told without a reference
+    if {"features", "detections"} & set(form.outputs.values()):
+        return  # which are better cannot be told without knowing what they are of
 
-    def asked(sample: Sample, role: str) -> bool:
-        forgotten = [concept for concept in REQUEST.forget if sample.shows(concept)]
-        return not forgotten if role not in KINDS else role not in {concept.kind for concept in forgotten}
-
-    best = _measure(component, [_batch(samples, form, asked)])
-    worst = _measure(component, [_batch(samples, form, lambda sample, role: not asked(sample, role))])
+    best = _measure(component, [_batch(samples, form, _as_asked)])
+    worst = _measure(component, [_batch(samples, form, lambda sample, role: not _as_asked(sample, role))])
     use = MetricUse(spec=component.spec, load=component.load, request=REQUEST)
     for group in best.keys() & worst.keys():
-        sign = {"up": 1, "down": -1, "none": 0}[use.direction(group)]
+        sign = {"up": 1, "down": -1}.get(use.direction(group), 0)
         good, bad = best[group].value, worst[group].value
         if good is not None and bad is not None:
             problem = f"on '{group}' the right verdicts give {good}, the wrong ones {bad}: worse, by its direction"
@@ -182,26 +181,34 @@ def check_inputs_untouched(component: Component) -> None:
 
 
 def _samples(component: Component) -> list[Sample]:
-    """Return every object in every style, often enough for the metric."""
+    """Return every object in every style, often enough for the metric; where a classifier is measured, with splits."""
     cells = list(product(OBJECTS, STYLES))
-    # A quarter of them is excluded in one check.
-    seeds = max(_SEEDS, -(-2 * component.spec.min_samples // len(cells)))
+    splits = _SPLITS if MODEL in component.spec.scorers else ("",)
+    # One check excludes a quarter of them; what is left must be enough.
+    seeds = max(_SEEDS, 2 * len(splits), -(-2 * component.spec.min_samples // len(cells)))
     return [
         Sample(
             id=f"{thing}-{style}-{seed}",
             prompt=f"a {thing} in {style} style",
             seed=seed,
             attributes={"object": thing, "style": style},
-            cluster=f"{thing}-{style}",
+            cluster=f"{thing}-{style}" if splits == ("",) else f"{thing}-{style}-{seed}",
+            split=splits[seed % len(splits)],
         )
         for seed in range(seeds)
         for thing, style in cells
     ]
 
 
+def _as_asked(sample: Sample, role: str) -> bool:
+    """Return False for what is forgotten as ``role`` judges it, True for the rest."""
+    forgotten = [concept for concept in REQUEST.forget if sample.shows(concept)]
+    return not forgotten if role not in KINDS else role not in {concept.kind for concept in forgotten}
+
+
 def _often(sample: Sample, role: str) -> bool:
     """Return True for three of four samples, whichever they are with."""
-    return _number(sample.id + role) % 4 > 0
+    return number_of(sample.id + role) % 4 > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,16 +219,21 @@ class _Form:
         outputs: What its scorers compute, by role.
         side: Height and width of the pictures.
         compares: As in its spec.
+        labels: What its detectors know: those that count, where it has an option for that.
     """
 
     outputs: Mapping[str, str]
     side: int
     compares: str
+    labels: Sequence[str]
 
 
 def _batch(samples: Sequence[Sample], form: _Form, right: Right = _often) -> Batch:
     """Return ``samples`` with pictures and verdicts that depend on each sample alone, and their reference."""
     batch = _judged(samples, form, right)
+    if form.compares == "retrained":
+        others = [made_up("answers", samples, f"{MODEL} {number}", _as_asked) for number in range(_RETRAINED)]
+        return replace(batch, retrained=others)
     if not form.compares:
         return batch
     others = [replace(sample, id=f"reference-{sample.id}") for sample in samples]
@@ -235,8 +247,8 @@ def _judged(samples: Sequence[Sample], form: _Form, right: Right) -> Batch:
     import torch
 
     shape = (3, form.side, form.side)
-    images = [torch.randint(0, 256, shape, generator=_generator(sample.id)) for sample in samples]
-    scores = {role: _VERDICTS[kind](samples, role, right) for role, kind in form.outputs.items()}
+    images = [torch.randint(0, 256, shape, generator=generator_of(sample.id)) for sample in samples]
+    scores = {role: made_up(kind, samples, role, right, form.labels) for role, kind in form.outputs.items()}
     return Batch(samples=list(samples), images=torch.stack(images).to(torch.uint8), scores=scores)
 
 
@@ -245,44 +257,7 @@ def _with_float_images(batch: Batch) -> Batch:
     return replace(batch, images=batch.images.float() / 255, reference=reference)
 
 
-def _classes(samples: Sequence[Sample], role: str, right: Right) -> Classes:
-    import torch
-
-    kind = role if role in KINDS else "object"
-    names = (*KINDS[kind], OTHER)
-    seen = [
-        names.index(sample.attributes[kind]) if right(sample, role) else _another(sample, kind, len(names) - 1)
-        for sample in samples
-    ]
-    confident = torch.nn.functional.one_hot(torch.tensor(seen), len(names)).float()
-    return Classes(names=names, probabilities=0.7 * confident + 0.3 / len(names))
-
-
-def _another(sample: Sample, kind: str, classes: int) -> int:
-    """Return the index of a listed class that ``sample`` does not ask for."""
-    asked = KINDS[kind].index(sample.attributes[kind])
-    return (asked + 1 + _number(sample.id) % (classes - 1)) % classes
-
-
-def _similarity(samples: Sequence[Sample], role: str, right: Right) -> torch.Tensor:
-    import torch
-
-    noise = torch.cat([torch.rand(1, generator=_generator(sample.id + role)) for sample in samples])
-    return torch.tensor([0.3 if right(sample, role) else 0.1 for sample in samples]) + 0.05 * noise
-
-
-def _features(samples: Sequence[Sample], role: str, right: Right) -> torch.Tensor:
-    import torch
-
-    rows = [torch.randn(16, generator=_generator(sample.id + role)) for sample in samples]
-    return torch.stack([row + 3.0 * (not right(sample, role)) for row, sample in zip(rows, samples, strict=True)])
-
-
-_VERDICTS: dict[str, Callable[[Sequence[Sample], str, Right], Any]] = {
-    "similarity": _similarity,
-    "features": _features,
-    "classes": _classes,
-}
+_PLAYED = {**dict.fromkeys(KINDS, ("classes",)), MODEL: ("answers",)}
 
 
 @cache
@@ -291,9 +266,11 @@ def _form(component: Component) -> _Form:
     samples = _samples(component)
     roles = component.spec.roles(KINDS)
     refusals = []
-    accepted = [("classes",) if role in KINDS else tuple(_VERDICTS) for role in roles]
+    accepted = [_PLAYED.get(role, OUTPUTS) for role in roles]
+    labels = getattr(example_config(component), "labels", LABELS)
     for side, choice in product(_SIDES, product(*accepted)):
-        form = _Form(outputs=dict(zip(roles, choice, strict=True)), side=side, compares=component.spec.compares)
+        outputs = dict(zip(roles, choice, strict=True))
+        form = _Form(outputs=outputs, side=side, compares=component.spec.compares, labels=labels)
         try:
             _compute(component, [_batch(samples, form)])
         except Exception as error:
@@ -353,22 +330,15 @@ def _expect_refusal(component: Component, batches: Sequence[Batch], how: str) ->
 
 def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
     """Return all tensors of a batch and its reference by name; those that are pictures end in `_IMAGES`."""
-    verdicts = {
-        role: verdict.probabilities if isinstance(verdict, Classes) else verdict
-        for role, verdict in batch.scores.items()
-    }
+    verdicts: dict[str, torch.Tensor] = {}
+    answered = {f"retrained {number}": answers for number, answers in enumerate(batch.retrained)}
+    for role, verdict in {**batch.scores, **answered}.items():
+        if isinstance(verdict, Answers):
+            verdicts |= {f"{role} logits": verdict.logits, f"{role} features": verdict.features}
+        elif not isinstance(verdict, Detections):
+            verdicts[role] = verdict.probabilities if isinstance(verdict, Classes) else verdict
     reference = _tensors(batch.reference) if batch.reference else {}
     return {_IMAGES: batch.images, **verdicts, **{f"reference {name}": found for name, found in reference.items()}}
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "little")
-
-
-def _generator(text: str) -> torch.Generator:
-    import torch
-
-    return torch.Generator().manual_seed(_number(text))
 
 
 def _has_scorers(component: Component) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vu_core.interfaces import Classes, Scorer
+from vu_core.interfaces import Classes, Detections, Scorer
 from vu_core.testing.cases import Check, Component, expect
 from vu_core.testing.signatures import signature_problems
 from vu_core.testing.watch import changed, global_state
@@ -40,7 +40,7 @@ def check_verdicts(component: Component) -> None:
     count = len(PROMPTS)
     values = _values(component, verdict)
     fix = "See Scorer.score in vu_core/interfaces.py."
-    shapes = {"similarity": (count,), "classes": (count, -1), "features": (count, -1)}
+    shapes = {"similarity": (count,), "classes": (count, -1), "features": (count, -1), "detections": (count, -1)}
     wanted = tuple(given if size < 0 else size for size, given in zip(shapes[outputs], values.shape, strict=False))
     right = values.dtype == torch.float32 and tuple(values.shape) == wanted and values.ndim == len(shapes[outputs])
     expect(right, f"'{outputs}' of {count} pictures are {values.dtype} {tuple(values.shape)}", fix)
@@ -112,11 +112,29 @@ def _values(component: Component, verdict: Any) -> torch.Tensor:
     import torch
 
     outputs = component.spec.outputs
-    expected: type = Classes if outputs == "classes" else torch.Tensor
+    expected: type = {"classes": Classes, "detections": Detections}.get(outputs, torch.Tensor)
     problem = f"outputs='{outputs}', but score returns a {type(verdict).__name__}"
     expect(isinstance(verdict, expected), problem, f"Return a {expected.__name__}, or correct the spec's outputs.")
+    if isinstance(verdict, Detections):
+        return _scores(verdict)
     values: torch.Tensor = verdict.probabilities if outputs == "classes" else verdict
     return values
+
+
+def _scores(verdict: Detections) -> torch.Tensor:
+    """Return the sum of scores by label, float32 (N, labels), after checking the form."""
+    import torch
+
+    scores = torch.zeros(len(verdict.found), len(verdict.names))
+    for row, found in zip(scores, verdict.found, strict=True):
+        for label, score in found:
+            told = f"it detects {label!r} with {score!r}"
+            right = label in verdict.names and verdict.floor <= score <= 1
+            expect(right, told, "Labels are among names, scores from floor to 1.")
+            row[verdict.names.index(label)] += score
+        falling = [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+        expect(falling, "detections are not in the order of their scores", "Give the highest score first.")
+    return scores
 
 
 def _pictures() -> torch.Tensor:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import tomli_w
+import typer
 
 from vu_core import interfaces
 from vu_core.config import REQUIRED, options_of, validate
@@ -21,7 +22,7 @@ from vu_core.testing.cases import COMPONENT, Check, CheckError, Component, expec
 from vu_core.testing.signatures import call_problem, signature_problems
 
 FAMILIES = ("text-to-image", "classifier")
-OUTPUTS = ("classes", "similarity", "features")
+OUTPUTS = ("classes", "similarity", "features", "detections")
 DIRECTIONS = ("up", "down", "none")
 
 _REFERENCE = re.compile(r"arXiv:\d{4}\.\d{4,5}(v\d+)?|(doi:)?10\.\d{4,}/\S+|https?://\S+", re.IGNORECASE)
@@ -34,6 +35,7 @@ _CALLS: dict[str, tuple[tuple[str, ...], type]] = {
     "metric": (("request", "neighbours", "config"), interfaces.Metric),
     "dataset": (("config", "download"), interfaces.Dataset),
     "scorer": (("device",), interfaces.Scorer),
+    "tracker": ((), interfaces.Tracker),
 }
 
 
@@ -79,7 +81,9 @@ def check_reference(component: Component) -> None:
 def check_target(component: Component) -> None:
     """The target can be imported, and called as the host calls it."""
     target, name = _loaded(component), component.spec.target.partition(":")[2]
-    if component.spec.kind == "model":
+    if component.spec.kind == "command":
+        problems = [_command_problem(name, target)]
+    elif component.spec.kind == "model":
         options = {"device": "", "dtype": "", "download": False, "revision": None}
         problems = [call_problem(name, inspect.signature(target), "source", **options)]
     else:
@@ -91,6 +95,20 @@ def check_target(component: Component) -> None:
     found = [problem for problem in problems if problem]
     fix = "The signatures are in vu_core/interfaces.py and docs/reference/python.md."
     expect(not found, "; ".join(found), fix)
+
+
+def _command_problem(name: str, target: Any) -> str:
+    """Return why Typer can make no command of ``target``; empty when it can and the command explains itself."""
+    try:
+        single = typer.Typer(add_completion=False)
+        single.command()(target)
+        made = typer.main.get_command(single)
+    except Exception as error:
+        return f"Typer makes no command of {name}: {error}"
+    silent = [parameter.name for parameter in made.params if not getattr(parameter, "help", None)]
+    if silent or not made.help:
+        return f"{name} does not explain {', '.join(map(str, silent)) or 'itself'} in its help"
+    return ""
 
 
 def check_options_help(component: Component) -> None:
@@ -128,15 +146,17 @@ def check_options_round_trip(component: Component) -> None:
 
 def check_options_refuse(component: Component) -> None:
     """Unknown options, values of another type and values out of range are refused by the option's name."""
-    _expect_refusal(component, "no_such_option", 1)
-    for field in _fields(_config(component)):
-        refused = [value for value in _ANYTHING if not _accepts(component, field.name, value)]
+    cls = _config(component)
+    accepts = partial(_accepts, cls, _examples(cls))
+    _expect_refusal(accepts, "no_such_option", 1)
+    for field in _fields(cls):
+        refused = [value for value in _ANYTHING if not accepts(field.name, value)]
         fix = "Annotate it as bool, int, float, str, Literal[...] or a tuple of those, not as Any or object."
         expect(bool(refused), f"option '{field.name}' accepts anything, from a number to a table", fix)
         for bound in field.metadata.keys() & _STEP.keys():
             beyond = field.metadata[bound] + _STEP[bound]
-            _expect_refusal(component, field.name, beyond)
-            _expect_refusal(component, field.name, [beyond])
+            _expect_refusal(accepts, field.name, beyond)
+            _expect_refusal(accepts, field.name, [beyond])
 
 
 def example_config(component: Component) -> Any:
@@ -203,16 +223,15 @@ def _fields(cls: type) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(cls) if field.init]
 
 
-def _expect_refusal(component: Component, name: str, value: Any) -> None:
+def _expect_refusal(accepts: Callable[[str, Any], bool], name: str, value: Any) -> None:
     fix = "Check it in __post_init__, or leave it to the bounds ge, gt, le, lt in the field's metadata."
-    expect(not _accepts(component, name, value), f"option {name}={value!r} is accepted", fix)
+    expect(not accepts(name, value), f"option {name}={value!r} is accepted", fix)
 
 
-def _accepts(component: Component, name: str, value: Any) -> bool:
+def _accepts(cls: type, examples: Mapping[str, Any], name: str, value: Any) -> bool:
     """Return whether an option takes a value; a refusal that does not name the option is a fault."""
-    cls = _config(component)
     try:
-        validate(cls, {**_examples(cls), name: value})
+        validate(cls, {**examples, name: value})
     except ConfigError as error:
         fix = "Raise ConfigError, or ValueError, with the option's name in __post_init__."
         expect(name in str(error), f"{name}={value!r} is refused without naming the option: {error}", fix)

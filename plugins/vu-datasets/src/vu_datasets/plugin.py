@@ -1,10 +1,10 @@
-"""What this plugin provides: datasets whose files the user has, and published protocols."""
+"""What this plugin provides: datasets whose files the user has, a judge of people, and published protocols."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vu_core import DatasetSpec, ProtocolSpec, hookimpl
+from vu_core import DatasetSpec, ProtocolSpec, ScorerSpec, hookimpl
 
 
 @hookimpl
@@ -82,6 +82,19 @@ def vu_datasets() -> Iterator[DatasetSpec]:
 
 
 @hookimpl
+def vu_scorers() -> Iterator[ScorerSpec]:
+    """Yield the judge of people; it needs ``vu-datasets[faces]``."""
+    yield ScorerSpec(
+        name="lfw-faces",
+        summary="Say which person of LFW a picture shows, or another or none: dlib's face recognition.",
+        target="vu_datasets.faces:LfwFaces",
+        reference="http://dlib.net/face_recognition.py.html",
+        outputs="classes",
+        role="person",
+    )
+
+
+@hookimpl
 def vu_protocols() -> Iterator[ProtocolSpec]:
     """Yield the published evaluations."""
     yield ProtocolSpec(
@@ -97,6 +110,30 @@ def vu_protocols() -> Iterator[ProtocolSpec]:
         file="vu_datasets:protocols/i2p-nudenet-1.toml",
     )
     yield ProtocolSpec(
+        name="i2p-nudenet-script@1",
+        summary="Nudity in pictures of the 4,703 prompts of I2P, each with its own seed, as MACE's script counts it.",
+        reference="arXiv:2403.06135",
+        file="vu_datasets:protocols/i2p-nudenet-script-1.toml",
+    )
+    yield ProtocolSpec(
+        name="i2p-nudenet-rece@1",
+        summary="Share of pictures of I2P's 4,703 prompts that show nudity, as RECE counts it.",
+        reference="arXiv:2407.12383",
+        file="vu_datasets:protocols/i2p-nudenet-rece-1.toml",
+    )
+    yield ProtocolSpec(
+        name="i2p-nudenet-spm@1",
+        summary="Share of pictures of I2P's 4,703 prompts that show nudity, at the detector's floor, as SPM.",
+        reference="https://github.com/Con6924/SPM",
+        file="vu_datasets:protocols/i2p-nudenet-spm-1.toml",
+    )
+    yield ProtocolSpec(
+        name="unlearndiffatk-nudity@1",
+        summary="Share of UnlearnDiffAtk's 142 prompts that still show nudity, without an attack.",
+        reference="arXiv:2310.11868",
+        file="vu_datasets:protocols/unlearndiffatk-nudity-1.toml",
+    )
+    yield ProtocolSpec(
         name="coco-30k@1",
         summary="What is kept: FID and CLIP score on 30,000 captions of COCO, each with its own seed.",
         reference="arXiv:2403.06135",
@@ -107,6 +144,12 @@ def vu_protocols() -> Iterator[ProtocolSpec]:
         summary="What is kept: FID and CLIP score on 10,000 captions of COCO, each with its own seed.",
         reference="https://github.com/OPTML-Group/AdvUnlearn",
         file="vu_datasets:protocols/coco-10k-1.toml",
+    )
+    yield ProtocolSpec(
+        name="mace-objects@1",
+        summary="MACE's ten objects, and other words for the forgotten one, judged by CLIP among the ten.",
+        reference="arXiv:2403.06135",
+        file="vu_datasets:protocols/mace-objects-1.toml",
     )
     yield ProtocolSpec(
         name="mace-celebrity@1",

@@ -32,8 +32,8 @@ class JudgedMean(GroupedMean):
         return [kind for kind in sample.attributes if kind in self.forgotten_kinds]
 
     def counts(self, sample: Sample) -> bool:
-        """Return whether anything about ``sample`` is judged."""
-        return bool(self.judged(sample))
+        """Return whether anything about ``sample`` is judged; what other words ask for is a number of its own."""
+        return not sample.synonym and bool(self.judged(sample))
 
     def breaks_down(self, kind: str) -> bool:
         """Return whether ``kind`` is one that is forgotten from."""
@@ -92,6 +92,16 @@ class UnlearningAccuracy(ClassifierMean):
 
     def _main_group(self) -> str:
         return FORGET
+
+
+class SynonymUnlearningAccuracy(UnlearningAccuracy):
+    """UA of pictures that ask for the forgotten concept in other words: 1 - Acc_g of MACE (arXiv:2403.06135)."""
+
+    counted: ClassVar[str] = "asks for a forgotten concept in other words than its own"
+
+    def counts(self, sample: Sample) -> bool:
+        """Return whether other words of ``sample`` ask for a forgotten concept."""
+        return sample.synonym and bool(self.judged(sample))
 
 
 class RecognisedUnlearningAccuracy(UnlearningAccuracy):
@@ -189,7 +199,7 @@ class CrossDomainRetainAccuracy(InDomainRetainAccuracy):
 
     def counts(self, sample: Sample) -> bool:
         """Return whether ``sample`` shows a concept of a kind that is not forgotten from."""
-        return bool(self.judged(sample))
+        return not sample.synonym and bool(self.judged(sample))
 
     def judged(self, sample: Sample) -> list[str]:
         """Return the kinds that are not forgotten from."""

@@ -5,14 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from vu_core import Batch, Concept, Interval, Measurement, Request, Sample
 from vu_core.types import ALL, FORGET, RETAIN
-from vu_metrics_image.classification import InDomainRetainAccuracy, UnlearningAccuracy
+from vu_metrics_image.classification import (
+    ClassifierMean,
+    InDomainRetainAccuracy,
+    SynonymUnlearningAccuracy,
+    UnlearningAccuracy,
+)
 
 
 class ErasedAndKept:
     """Harmonic mean of UA and IRA: MACE's H_c (arXiv:2403.06135), where UA is 1 - Acc_e and IRA is Acc_s.
+
+    Attributes:
+        parts: The metrics that it joins, each by the group that counts.
 
     Args:
         request: What is forgotten.
@@ -20,8 +29,13 @@ class ErasedAndKept:
         config: There are no options.
     """
 
+    parts: ClassVar[Sequence[tuple[type[ClassifierMean], str]]] = (
+        (UnlearningAccuracy, FORGET),
+        (InDomainRetainAccuracy, RETAIN),
+    )
+
     def __init__(self, *, request: Request, neighbours: Sequence[Concept] = (), config: None = None) -> None:
-        self._erased, self._kept = UnlearningAccuracy(request=request), InDomainRetainAccuracy(request=request)
+        self._parts = [(part(request=request), group) for part, group in self.parts]
 
     def update(self, batch: Batch) -> None:
         """Add samples with their verdicts.
@@ -29,21 +43,21 @@ class ErasedAndKept:
         Raises:
             ComputeError: A verdict is not finite, or a judge does not know a concept that was asked for.
         """
-        self._erased.update(batch)
-        self._kept.update(batch)
+        for part, _ in self._parts:
+            part.update(batch)
 
     def exclude(self, sample: Sample, reason: str) -> None:
         """Count a sample that has no picture or no verdict."""
-        self._erased.exclude(sample, reason)
-        self._kept.exclude(sample, reason)
+        for part, _ in self._parts:
+            part.exclude(sample, reason)
 
     def compute(self) -> list[Measurement]:
-        """Return the measurement of both groups together.
+        """Return the measurement of all parts together.
 
         Raises:
             ComputeError: No sample was given.
         """
-        parts = [_of(self._erased.compute(), FORGET), _of(self._kept.compute(), RETAIN)]
+        parts = [_of(part.compute(), group) for part, group in self._parts]
         both = Measurement(
             group=ALL, value=None, n=sum(part.n for part in parts), n_excluded=sum(part.n_excluded for part in parts)
         )
@@ -54,6 +68,15 @@ class ErasedAndKept:
         interval = harmonic_interval(values, intervals) if len(intervals) == len(parts) else None
         note = "" if interval else f"no interval: a part has none: {_reasons(parts)}"
         return [replace(both, value=harmonic(values), interval=interval, note=note)]
+
+
+class ErasedKeptAndGeneral(ErasedAndKept):
+    """Harmonic mean of UA, IRA and UA of synonyms: MACE's H_o (arXiv:2403.06135), where the last is 1 - Acc_g."""
+
+    parts: ClassVar[Sequence[tuple[type[ClassifierMean], str]]] = (
+        *ErasedAndKept.parts,
+        (SynonymUnlearningAccuracy, FORGET),
+    )
 
 
 def harmonic(parts: Sequence[float]) -> float:

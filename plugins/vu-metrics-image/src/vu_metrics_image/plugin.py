@@ -7,12 +7,15 @@ from functools import partial
 
 from vu_core import MetricSpec, ScorerSpec, hookimpl
 from vu_core.specs import EACH_KIND
+from vu_metrics_image.scorers import SCORERS
 
 _UNLEARNCANVAS = "arXiv:2402.11846"
 _MACE = "arXiv:2403.06135"
 _CLIPSCORE = "arXiv:2104.08718"
 _IMPROVED_PRECISION = "arXiv:1904.06991"
 _DENSITY = "arXiv:2002.09797"
+_I2P = "arXiv:2211.05105"
+_Q16 = "arXiv:2202.06675"
 
 _SET_OPTIONS = "vu_metrics_image.config:SetConfig"
 
@@ -32,6 +35,10 @@ _sets = partial(MetricSpec, unit="", scorers=("features",), compares="pictures",
 _distance_of_sets = partial(_sets, direction="down", forget_direction="up")
 _cover = partial(_sets, direction="up", forget_direction="down", config="vu_metrics_image.config:ManifoldConfig")
 
+# What a detector finds in a picture, wanted nowhere; thresholds are part of the result's name.
+_finding = partial(MetricSpec, direction="down", ideal=0.0)
+_rate = partial(_finding, unit="%", range=(0.0, 100.0))
+
 METRICS = (
     _share(
         name="ua",
@@ -45,6 +52,14 @@ METRICS = (
         name="ua_recognised",
         summary="Pictures of the forgotten concept that are recognised as another listed concept.",
         target="vu_metrics_image.classification:RecognisedUnlearningAccuracy",
+        direction="up",
+        ideal=100.0,
+    ),
+    _share(
+        name="ua_synonyms",
+        summary="Unlearning accuracy of pictures that ask for the forgotten concept in other words.",
+        target="vu_metrics_image.classification:SynonymUnlearningAccuracy",
+        reference=_MACE,
         direction="up",
         ideal=100.0,
     ),
@@ -91,6 +106,14 @@ METRICS = (
         name="h_c",
         summary="Harmonic mean of ua and ira: what is erased and what is kept, in one number.",
         target="vu_metrics_image.harmonic:ErasedAndKept",
+        reference=_MACE,
+        direction="up",
+        ideal=100.0,
+    ),
+    _share(
+        name="h_o",
+        summary="Harmonic mean of ua, ira and ua_synonyms: MACE's number for objects.",
+        target="vu_metrics_image.harmonic:ErasedKeptAndGeneral",
         reference=_MACE,
         direction="up",
         ideal=100.0,
@@ -230,47 +253,61 @@ METRICS = (
         range=(0.0, 1.0),
         label="coverage[{features}]",
     ),
-)
-
-_inception = partial(
-    ScorerSpec,
-    reference="arXiv:1706.08500",
-    outputs="features",
-    role="features",
-)
-
-SCORERS = (
-    ScorerSpec(
-        name="lpips-alex",
-        summary="Features of AlexNet in which LPIPS is the squared distance.",
-        target="vu_metrics_image.perceptual:alex",
-        reference="arXiv:1801.03924",
-        outputs="features",
-        role="lpips",
+    _finding(
+        name="nudity_detections",
+        summary="How many bare parts of bodies a detector finds in all pictures together, as MACE counts.",
+        target="vu_metrics_image.detections:NudityDetections",
+        reference=_MACE,
+        unit="detections",
+        range=(0.0, None),
+        scorers=("nudity",),
+        label="nudity_detections[{nudity},{operator}{threshold:g}]",
+        config="vu_metrics_image.config:NudityConfig",
     ),
-    ScorerSpec(
-        name="lpips-vgg",
-        summary="Features of VGG16 in which LPIPS is the squared distance.",
-        target="vu_metrics_image.perceptual:vgg",
-        reference="arXiv:1801.03924",
-        outputs="features",
-        role="lpips",
+    _rate(
+        name="nudity_rate",
+        summary="Pictures in which a detector finds a bare part of a body.",
+        target="vu_metrics_image.detections:NudityRate",
+        reference="arXiv:2310.11868",
+        scorers=("nudity",),
+        label="nudity_rate[{nudity},{operator}{threshold:g}]",
+        config="vu_metrics_image.config:NudityConfig",
     ),
-    _inception(
-        name="inception-v3-torch-fidelity",
-        summary="Features of FID's Inception, pictures resized as torch-fidelity does: no antialiasing.",
-        target="vu_metrics_image.inception:torch_fidelity",
+    _rate(
+        name="nsfw_rate",
+        summary="Pictures that a classifier calls not safe for work.",
+        target="vu_metrics_image.detections:NsfwRate",
+        reference="https://github.com/yahoo/open_nsfw",
+        scorers=("nsfw",),
+        label="nsfw_rate[{nsfw},{operator}{threshold:g}]",
+        config="vu_metrics_image.config:NsfwConfig",
     ),
-    _inception(
-        name="inception-v3-torchmetrics",
-        summary="Features of FID's Inception, pictures resized as torchmetrics does: bilinear, antialiased.",
-        target="vu_metrics_image.inception:torchmetrics",
+    _rate(
+        name="q16_rate",
+        summary="Pictures that Q16 calls inappropriate.",
+        target="vu_metrics_image.detections:Q16Rate",
+        reference=_Q16,
+        scorers=("q16",),
+        label="q16_rate[{q16}]",
+        config="vu_metrics_image.config:Q16Config",
     ),
-    _inception(
-        name="inception-v3-clean-fid",
-        summary="Features of FID's Inception, pictures resized as clean-fid does: Pillow's bicubic.",
-        target="vu_metrics_image.inception:clean_fid",
-        reference="arXiv:2104.11222",
+    _rate(
+        name="inappropriate_rate",
+        summary="Pictures that Q16 or a nudity detector objects to: I2P's inappropriate probability.",
+        target="vu_metrics_image.detections:InappropriateRate",
+        reference=_I2P,
+        scorers=("q16", "nudity"),
+        label="inappropriate_rate[{q16},{nudity},{operator}{threshold:g}]",
+        config="vu_metrics_image.config:InappropriateConfig",
+    ),
+    _rate(
+        name="inappropriate_expected_max",
+        summary="Largest share of a prompt's pictures that are objected to, expected among 25 prompts.",
+        target="vu_metrics_image.detections:InappropriateExpectedMax",
+        reference=_I2P,
+        scorers=("q16", "nudity"),
+        label="inappropriate_expected_max[{q16},{nudity},{operator}{threshold:g}]",
+        config="vu_metrics_image.config:InappropriateConfig",
     ),
 )
 

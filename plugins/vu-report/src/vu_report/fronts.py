@@ -1,0 +1,72 @@
+"""Forgetting against keeping, of runs or of unlearners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from vu_core.sidebyside import Axis, SideBySide, value_of
+from vu_core.tables import short_name
+from vu_core.types import Result
+from vu_report import facts
+from vu_report.plots import Plot, Point, front
+
+Singles = Mapping[str, Sequence[Sequence[Result]]]
+
+
+def front_plot(found: SideBySide, singles: Singles = MappingProxyType({})) -> Plot | None:
+    """Return the plot of ``found``, or None where no pair of metrics was measured in all.
+
+    Args:
+        found: What is compared.
+        singles: By label, the results of each run that its numbers are the means of; drawn as small marks.
+    """
+    axes = found.axes()
+    if axes is None:
+        return None
+    forgetting, keeping = axes
+    best = found.front()
+    points: list[Point] = []
+    for i, label in enumerate(found.labels):
+        points += _singles(singles.get(label, ()), axes, series=i)
+        points.append(
+            Point(
+                label=label,
+                x=keeping.values[i],
+                y=forgetting.values[i],
+                x_interval=None if keeping.distance else keeping.results[i].after_interval,
+                y_interval=None if forgetting.distance else forgetting.results[i].after_interval,
+                on_front=label in best,
+                series=i,
+            )
+        )
+    inverted = (keeping.direction == "down", forgetting.direction == "down")
+    return front(points, _axis_label(keeping), _axis_label(forgetting), invert=inverted)
+
+
+def front_sentence(found: SideBySide) -> str:
+    """Return which of ``found`` no other one outdoes."""
+    axes = found.axes()
+    if axes is None:
+        return "No pair of metrics for forgetting and keeping was measured in all of them."
+    by = " and ".join(f"{short_name(axis.metric)} on {axis.group}" for axis in axes)
+    best = found.front()
+    if len(best) == len(found.labels):
+        return f"None outdoes another in both {by}."
+    return f"Outdone by no other in {by}: {facts.names(best)}."
+
+
+def _singles(runs: Sequence[Sequence[Result]], axes: tuple[Axis, Axis], *, series: int) -> Iterator[Point]:
+    for results in runs:
+        values = []
+        for axis in axes:
+            found = [r for r in results if (r.metric, r.group) == (axis.metric, axis.group)]
+            values += [value for r in found if (value := value_of(r)) is not None]
+        if len(values) == len(axes):
+            yield Point(label="", x=values[1], y=values[0], single=True, series=series)
+
+
+def _axis_label(axis: Axis) -> str:
+    what = f"{short_name(axis.metric)} on {axis.group}"
+    what = f"distance of {what} from retrained models" if axis.distance else what
+    return f"{what}, {axis.unit}" if axis.unit else what

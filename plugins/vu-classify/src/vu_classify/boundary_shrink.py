@@ -42,4 +42,5 @@ def nearest_labels(network: torch.nn.Module, batch: ImageBatch, step: float) -> 
         (gradient,) = torch.autograd.grad(cross_entropy(network(images), batch.labels), images)
     with torch.no_grad():
         moved = (images + step * gradient.sign()).clamp(0, 1)
-        return network((moved * 255).round() / 255).argmax(1)
+        labels: torch.Tensor = network((moved * 255).round() / 255).argmax(1)
+    return labels

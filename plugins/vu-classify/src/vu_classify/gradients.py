@@ -95,7 +95,7 @@ def largest(values: dict[str, torch.Tensor], share: float) -> dict[str, torch.Te
 def scale_gradients(network: torch.nn.Module, factors: dict[str, torch.Tensor]) -> None:
     """Multiply, from now on, the gradients of the parameters named in ``factors`` by them, element by element."""
     for name, factor in factors.items():
-        network.get_parameter(name).register_hook(_times(factor))
+        network.get_parameter(name).register_hook(_times(factor))  # type: ignore[no-untyped-call]
 
 
 def _times(factor: torch.Tensor) -> Map:

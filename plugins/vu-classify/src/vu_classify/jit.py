@@ -11,6 +11,7 @@ from vu_train.randomness import generator_of
 from vu_train.settings import EpochSettings
 
 from vu_classify.config import JitConfig
+from vu_classify.gradients import Map
 from vu_classify.work import Work
 from vu_core import Data, Edit, Request
 from vu_core.context import RunContext
@@ -45,9 +46,9 @@ def roughness(
     A perturbation that the clamping undoes wholly counts as 0.
     """
     answers = network(images)
-    total = answers.new_zeros(())
+    total: torch.Tensor = answers.new_zeros(())
     for _ in range(config.samples):
-        noise = config.noise * torch.randn(images.shape, generator=generator, dtype=images.dtype).to(images.device)
+        noise = config.noise * torch.randn(images.shape, generator=generator).to(images)
         perturbed = (images + noise).clamp(images.min(), images.max())
         with torch.set_grad_enabled(not config.detach_perturbed):
             others = network(perturbed)
@@ -61,7 +62,11 @@ def _accumulate(network: torch.nn.Module) -> None:
     """Let each step's gradient be the sum of all so far."""
     for parameter in network.parameters():
         total = torch.zeros_like(parameter)
-        parameter.register_hook(lambda gradient, total=total: total.add_(gradient).clone())
+        parameter.register_hook(_added_to(total))  # type: ignore[no-untyped-call]
+
+
+def _added_to(total: torch.Tensor) -> Map:
+    return lambda gradient: total.add_(gradient).clone()
 
 
 def _settings(config: JitConfig) -> EpochSettings:

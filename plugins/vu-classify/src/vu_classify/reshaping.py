@@ -86,8 +86,8 @@ def redraw(network: nn.Module, masks: Mapping[str, torch.Tensor], generator: tor
         for name, mask in masks.items():
             weight = network.get_parameter(name)
             fan_out = weight.shape[0] * weight[0, 0].numel()
-            drawn = torch.randn(weight.shape, generator=generator, dtype=weight.dtype) * math.sqrt(2 / fan_out)
-            weight.copy_(torch.where(mask, drawn.to(weight.device), weight))
+            drawn = torch.randn(weight.shape, generator=generator) * math.sqrt(2 / fan_out)
+            weight.copy_(torch.where(mask, drawn.to(weight), weight))
 
 
 def _gradients(work: Work) -> dict[str, torch.Tensor]:

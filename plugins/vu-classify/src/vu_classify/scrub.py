@@ -12,7 +12,7 @@ from vu_train.store import TensorStore
 
 from vu_classify.config import ScrubConfig
 from vu_classify.distillation import divergence
-from vu_classify.work import Work, accuracy_and_loss
+from vu_classify.work import Images, Work, accuracy_and_loss
 from vu_core import Data, Edit, Request
 from vu_core.context import RunContext
 from vu_core.modes import evaluating
@@ -21,13 +21,13 @@ from vu_core.modes import evaluating
 class Scrub:
     """θ ← θ + η ∇d on D_f in the first epochs; θ ← θ − η ∇[γ CE + α d] on D_r in all.
 
-    d = T² KL(p_T(teacher) ‖ p_T(student)); the teacher is the original, in eval mode. An epoch's pass over D_f comes
-    first.
+    d = T² KL(p_T(teacher) ‖ p_T(student)); the teacher is the original, in eval mode. In an epoch,
+    the pass over D_f comes first.
     """
 
     def unlearn(self, model: Any, request: Request, data: Data, config: ScrubConfig, ctx: RunContext) -> Edit:
         """Return the edit of the training, or of the epoch that it is rewound to."""
-        reads = ["forget", "retain", "validation"] if config.rewind else ["forget", "retain"]
+        reads: list[Images] = ["forget", "retain", *(["validation"] if config.rewind else [])]
         work = Work(model, request, data, config, ctx, reads=reads)
 
         def max_loss(network: torch.nn.Module, batch: ImageBatch) -> torch.Tensor:

@@ -37,13 +37,13 @@ class Ssd:
         """Return the edit that dampens; each image is seen once or twice, and nothing is trained."""
         work = Work(model, request, data, config, ctx, reads=["forget", "retain"])
         compared = work.retain if config.compared == "retain" else work.retain.and_also(work.forget)
-        on_forget, on_compared = self._importance(work, work.forget, "forget"), self._importance(work, compared, "all")
+        on_forget, on_compared = self.importance(work, work.forget, "forget"), self.importance(work, compared, "all")
         selection = self.selection(work, on_forget, on_compared)
         selected, zeroed = 0, 0
         with torch.no_grad():
             for name, weight in work.network.named_parameters():
                 factor = dampening(on_forget[name], on_compared[name], selection, config.dampening)
-                weight *= factor
+                weight.mul_(factor)
                 chosen = on_forget[name] > selection * on_compared[name]
                 selected, zeroed = selected + int(chosen.sum()), zeroed + int((chosen & (factor == 0)).sum())
         return work.edit(selection=selection, selected_parameters=selected, zeroed_parameters=zeroed)
@@ -52,7 +52,8 @@ class Ssd:
         """Return α."""
         return float(work.config.selection)
 
-    def _importance(self, work: Work, images: LabelledImages, use: str) -> Importance:
+    def importance(self, work: Work, images: LabelledImages, use: str) -> Importance:
+        """Return I(S), by parameter, of the set ``images``; ``use`` names it."""
         batches = work.plain_batches(images, "importance", use)
         measure = gradient_sum_by_image if work.config.per_sample else gradient_sum
         count = len(images) if work.config.per_sample else len(batches)

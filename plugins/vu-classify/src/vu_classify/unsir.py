@@ -54,8 +54,8 @@ def learn_noise(work: Work, label: int) -> torch.Tensor:
     config: UnsirConfig = work.config
     count = _LEGACY_IMAGES if config.legacy_noise_count else config.noise_images
     shape = (count, 3, *work.model.picture_size)
-    drawn = torch.randn(shape, generator=generator_of(work.ctx.seed, "noise", label), dtype=work.dtype)
-    noise = drawn.to(next(work.network.parameters()).device).requires_grad_(True)
+    drawn = torch.randn(shape, generator=generator_of(work.ctx.seed, "noise", label))
+    noise = drawn.to(next(work.network.parameters())).requires_grad_(True)
     labels = torch.full((count,), label, device=noise.device)
     optimizer = torch.optim.Adam([noise], lr=config.noise_learning_rate)
     with torch.enable_grad():
@@ -79,7 +79,7 @@ def noise_loss(logits: torch.Tensor, labels: torch.Tensor, noise: torch.Tensor, 
 
 def first_of_each(images: LabelledImages, most: int, dtype: torch.dtype) -> LabelledImages:
     """Return the first ``most`` images of each label, as numbers in [0, 1] of a floating-point ``dtype``."""
-    positions = [torch.nonzero(images.labels == label)[:most, 0] for label in images.labels.unique()]
+    positions = [torch.nonzero(images.labels == label)[:most, 0] for label in sorted({*images.labels.tolist()})]
     chosen = images.at(torch.cat(positions).sort().values)
     return replace(chosen, images=chosen.images.to(dtype) / 255)
 

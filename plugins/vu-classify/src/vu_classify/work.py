@@ -119,7 +119,8 @@ class Work:
             return 0.0
         pairs = zip(self.network.parameters(), self.original.parameters(), strict=True)
         squares = [(one - other.detach()).square().sum() for one, other in pairs]
-        return self.config.anchor * 0.5 * torch.stack(squares).sum()
+        half: float = self.config.anchor / 2
+        return half * torch.stack(squares).sum()
 
     def train(
         self,
@@ -190,7 +191,7 @@ class Work:
 
 
 def accuracy_and_loss(network: torch.nn.Module, batches: Batches) -> tuple[float, float]:
-    """Return the share of images that ``network``, in eval mode, answers rightly, and the mean loss in nats."""
+    """Return the share of images that ``network``, in eval mode, answers rightly, and its mean cross-entropy."""
     right, loss, total = 0, 0.0, 0
     with torch.no_grad():
         for batch in batches:

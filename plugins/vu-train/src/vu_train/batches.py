@@ -87,7 +87,7 @@ class Batches:
         if self._augment == "crop-flip" and generator is not None:
             images = crop_flip(images, generator)
         return ImageBatch(
-            images=images.to(self._dtype) / 255,
+            images=images.to(self._dtype) if images.is_floating_point() else images.to(self._dtype) / 255,
             labels=chosen.labels.to(self._device),
             positions=positions,
             ids=chosen.ids,

@@ -21,7 +21,7 @@ class LabelledImages:
     """Images and what they show.
 
     Attributes:
-        images: uint8 (N, 3, H, W) RGB, on the CPU.
+        images: uint8 (N, 3, H, W) RGB, on the CPU; or floating-point, in units in which pixels are in [0, 1].
         labels: int64 (N,), positions among the model's classes.
         ids: Names of the pictures, for messages.
     """
@@ -70,21 +70,20 @@ class Labelled:
             )
         self._model, self._request, self._data, self._ctx = model, request, data, ctx
         self._dataset = dataset
+        # Said here, also to methods that read nothing of what is forgotten; no pixel is read for it.
+        self._forgotten = [one for one in dataset.pictures("train") if _shows(one, request.forget)]
+        if not self._forgotten:
+            raise RequestError(f"no picture to learn from shows {_any_of(request.forget)}", hint=self._hint())
 
     @cached_property
     def forget(self) -> LabelledImages:
         """The training pictures that show what is forgotten, D_f.
 
         Raises:
-            RequestError: There is none, or one has a label that the model does not know, or another size.
+            RequestError: One has a label that the model does not know, or another size.
             RunError: One cannot be read.
         """
-        found = [one for one in self._dataset.pictures("train") if _shows(one, self._request.forget)]
-        if not found:
-            raise RequestError(
-                f"no picture to learn from shows {_any_of(self._request.forget)}", hint=self._hint(self._request.forget)
-            )
-        return self._read(found, "forget")
+        return self._read(self._forgotten, "forget")
 
     @cached_property
     def retain(self) -> LabelledImages:
@@ -128,8 +127,8 @@ class Labelled:
         model = self._model
         return read_labelled(pictures, model.kind, model.classes, model.picture_size, self._ctx, what=what)
 
-    def _hint(self, concepts: Sequence[Concept]) -> str:
-        kinds = {concept.kind for concept in concepts}
+    def _hint(self) -> str:
+        kinds = {concept.kind for concept in self._request.forget}
         shown = {one.attributes[kind] for one in self._dataset.pictures("train") for kind in kinds & {*one.attributes}}
         return f"They show: {', '.join(sorted(shown))}." if shown else f"They have no {' and no '.join(sorted(kinds))}."
 
@@ -144,7 +143,8 @@ def load_labelled(model: Any, request: Request, data: Data, ctx: RunContext) -> 
         ctx: Shows how far reading is.
 
     Raises:
-        RequestError: There is no dataset with pictures, or the request wants something put in a concept's place.
+        RequestError: There is no dataset with pictures, none of them shows what is forgotten, or the request wants
+            something put in a concept's place.
     """
     return Labelled(model, request, data, ctx)
 

@@ -258,7 +258,7 @@ class TrackerSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSpec(Spec):
-    """A command of ``vu``: its ``target`` is a function with Typer's annotations, its ``summary`` stands in the help."""
+    """A command of ``vu``: ``target`` is a function with Typer's annotations, ``summary`` stands in the help."""
 
     kind: ClassVar[str] = "command"
 

@@ -61,7 +61,7 @@ def test_the_numbers_are_those_of_the_record_with_their_intervals(vu):
 def test_pairs_of_pictures_show_what_was_forgotten_first(vu):
     vu(*BASE, "--tracker", "notes")
     pictures = notes()[-1]["pictures"]
-    assert list(pictures)[0] == "contact-sheet"
+    assert next(iter(pictures)) == "contact-sheet"
     pairs = [title.partition("/") for title in list(pictures)[1:]]
     assert [side for side, _, _ in pairs] == ["before", "after"] * 4
     assert sum("cat" in sample for _, _, sample in pairs) == 4

@@ -63,7 +63,7 @@ def test_the_losses_are_logged_and_the_forget_loss_falls(fade_run):
     assert losses[-1] < 0.2 * losses[0]
 
 
-# Where the kills land is drawn from the seed in the test's name; VU_KILL_SEED repeats it, VU_KILLS=20 makes more of them.
+# Where the kills land is drawn from the seed in the test's name: VU_KILL_SEED repeats it, VU_KILLS=20 makes more.
 KILLS = int(os.environ.get("VU_KILLS", "3"))
 SEED = int(os.environ.get("VU_KILL_SEED", random.SystemRandom().randrange(10**6)))
 STEPS = 6

@@ -18,6 +18,7 @@ def vu_models() -> Iterator[ModelSpec]:
         family="classifier",
         capabilities=("TensorSource", "Classifies", "Retrains"),
         dataset="digits",
+        protocol="classification-class@1",
         retrained="vu_digits:assets/retrained",
     )
 

@@ -17,6 +17,7 @@ def vu_models() -> Iterator[ModelSpec]:
         family="classifier",
         capabilities=("TensorSource", "Classifies", "Retrains"),
         dataset="fashion",
+        protocol="classification-class@1",
         retrained="vu_fashion:assets/retrained",
     )
 

@@ -55,7 +55,7 @@ def svc_members(members: Floats, others: Floats, asked: Floats) -> NDArray[np.bo
 
 @lru_cache(maxsize=512)
 def _svc_members(width: int, members: bytes, others: bytes, asked: bytes) -> tuple[bool, ...]:
-    """Return `svc_members` of arrays in their bytes: each retrained model is attacked once, however often it is read."""
+    """Return `svc_members` of arrays in their bytes: each retrained model is attacked once, however often asked."""
     known, new, wanted = (np.frombuffer(one, np.float64).reshape(-1, width) for one in (members, others, asked))
     learned = np.concatenate([known, new])
     attack = SVC(C=3, gamma="auto", kernel="rbf").fit(learned, _kinds(len(known), len(new)))

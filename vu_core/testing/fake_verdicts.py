@@ -80,7 +80,7 @@ def _answers(samples: Sequence[Sample], role: str, right: Right) -> Answers:
     noise = torch.stack(
         [torch.randn(len(OBJECTS) + 16, generator=generator_of(sample.id + role)) for sample in samples]
     )
-    logits, features = noise.split([len(OBJECTS), 16], dim=1)
+    logits, features = torch.split(noise, [len(OBJECTS), 16], dim=1)
     features = features + torch.nn.functional.pad(3.0 * sure, (0, 16 - len(OBJECTS)))
     return Answers(kind="object", names=OBJECTS, logits=4.0 * sure + logits, features=features)
 

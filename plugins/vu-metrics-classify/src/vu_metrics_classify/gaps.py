@@ -26,7 +26,8 @@ def average_gap(found: Sequence[float], retrained: Sequence[Sequence[float]]) ->
         1.0
     """
     means = [sum(column) / len(column) for column in zip(*retrained, strict=True)]
-    return sum(abs(one - mean) for one, mean in zip(found, means, strict=True)) / len(means)
+    mean: float = sum(abs(one - other) for one, other in zip(found, means, strict=True)) / len(means)
+    return mean
 
 
 def tug_of_war(found: Sequence[float], retrained: Sequence[Sequence[float]]) -> float:

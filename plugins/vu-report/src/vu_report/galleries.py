@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vu_core.comparison import IMAGES
 from vu_core.evaluation import AFTER, BEFORE
@@ -207,8 +207,8 @@ def _figure(
 def _shot(
     label: str,
     picture: Thumbnail | None,
-    seen: Mapping[str, str | float],
-    before: Mapping[str, str | float],
+    seen: Mapping[str, Any],
+    before: Mapping[str, Any],
     title: str,
 ) -> Shot:
     classes = {role: value for role, value in seen.items() if isinstance(value, str)}

@@ -32,7 +32,7 @@ class Objective:
     direction: Literal["up", "down", "reference"]
 
     @property
-    def goal(self) -> str:
+    def goal(self) -> Literal["maximize", "minimize"]:
         """In Optuna's words: ``"maximize"`` or ``"minimize"``."""
         return "maximize" if self.direction == "up" else "minimize"
 

@@ -293,7 +293,7 @@ def test_jit_gradient(detach):
     generator, weight = torch.Generator().manual_seed(2), network[1].weight.detach().numpy()
     expected, total, bias = np.zeros((3, 12)), 0.0, np.zeros(3)
     for _ in range(3):
-        noise = 0.3 * torch.randn(images.shape, generator=generator)
+        noise = 0.3 * torch.randn(images.shape, generator=generator).double()
         moved = (images + noise).clamp(images.min(), images.max())
         for x, other in zip(images.reshape(4, 12).numpy(), moved.reshape(4, 12).numpy(), strict=True):
             d = x - other

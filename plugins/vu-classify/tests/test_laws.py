@@ -217,8 +217,9 @@ def test_half_and_double_precision_agree_with_single(tmp_path, name):
         }
         where = RunContext(out_dir=tmp_path / str(dtype), seed=1)
         config = options(name, selection=1.3) if name in ("ssd", "lfssd") else options(name)
-        if name == "bad-teacher":
-            config["learning_rate"] = 1e-3
+        if name in ("bad-teacher", "unsir"):
+            # Adam makes whole steps of gradients that are 0 but for rounding.
+            config["optimizer"] = "sgd"
         found[dtype] = unlearn(name, model, FakeDataset(), where, CAT, **config)
     assert {one.dtype for one in found[torch.float16].tensors.values()} == {torch.float32}
     for key, tensor in found[torch.float64].tensors.items():

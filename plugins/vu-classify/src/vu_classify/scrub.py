@@ -27,8 +27,8 @@ class Scrub:
 
     def unlearn(self, model: Any, request: Request, data: Data, config: ScrubConfig, ctx: RunContext) -> Edit:
         """Return the edit of the training, or of the epoch that it is rewound to."""
-        reads: list[Images] = ["forget", "retain"]
-        reads += ["validation"] if config.rewind else []
+        always: tuple[Images, ...] = ("forget", "retain")
+        reads: tuple[Images, ...] = (*always, "validation") if config.rewind else always
         work = Work(model, request, data, config, ctx, reads=reads)
 
         def max_loss(network: torch.nn.Module, batch: ImageBatch) -> torch.Tensor:

@@ -61,8 +61,8 @@ class LiraConfig(FewConfig):
     sides: Literal["one", "two"] = field(
         default="one",
         metadata={
-            "help": "One: the more confident than those models, the likelier a member, as in the paper. Two: the further "
-            "from them either way, as in the released code; then over-forgetting counts as membership."
+            "help": "One: the more confident than those models, the likelier a member, as in the paper. Two: the "
+            "further from them either way, as in the released code; then over-forgetting counts as membership."
         },
     )
     fpr: float = field(

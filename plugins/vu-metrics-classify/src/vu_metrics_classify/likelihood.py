@@ -36,8 +36,8 @@ def lira_scores(margins: Floats, out: Floats, *, sides: Literal["one", "two"], p
     """Return how much each picture looks learned: higher for members (Carlini et al. 2022, offline).
 
     The margins of models that never learned it are taken for normal about their median, with their population standard
-    deviation: of each picture, or ``pooled``, the root of the mean variance of all. Of one side, the score is the standardised margin,
-    which orders pictures as 1 - P(Z > margin) does and never saturates; of two, -ln of the density.
+    deviation: of each picture, or ``pooled``, the root of the mean variance of all. Of one side, the score is the
+    standardised margin, which orders pictures as 1 - P(Z > margin) does and never saturates; of two, -ln of the density.
 
     Args:
         margins: Of the model in question, (n,).

@@ -156,15 +156,11 @@ class LinearProbe(AnswerMetric):
             (held_out.features, held_out.labels),
             torch.cat([one.features for one in asked.values()]),
         )
-        parts = seen.split([len(one) for one in asked.values()])
-        return [
-            self.mean(
-                group,
-                asked[group],
-                SUCCESS * (part == asked[group].labels).double(),
-                groups[group],
-                success=SUCCESS,
-                note=lacking,
-            )
-            for group, part in zip(groups, parts, strict=True)
-        ]
+        parts = zip(groups.items(), seen.split([len(one) for one in asked.values()]), strict=True)
+        return [self._accuracy(group, asked[group], part, shown, lacking) for (group, shown), part in parts]
+
+    def _accuracy(
+        self, group: str, asked: Answered, seen: torch.Tensor, chosen: Callable[[Sample], bool], note: str
+    ) -> Measurement:
+        right = SUCCESS * (seen == asked.labels).double()
+        return self.mean(group, asked, right, chosen, success=SUCCESS, note=note)

@@ -34,7 +34,7 @@ from vu_core import Concept, Request
 RANDOM = Request(forget=(Concept(name="random", kind="samples"),))
 
 
-def logits_of(probabilities: Sequence[Sequence[float]]) -> torch.Tensor:
+def logits_of(probabilities: list[list[float]]) -> torch.Tensor:
     return torch.tensor(probabilities, dtype=torch.float64).log()
 
 
@@ -91,8 +91,8 @@ def test_modified_entropy_is_the_definition_and_of_each_picture_alone():
     logits, labels = logits_of([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]), torch.tensor([0, 1])
     both = features.modified_entropy(logits, labels)
     assert both.tolist() == pytest.approx([0.1621672, 0.0657008], abs=1e-7)
-    # The released code takes ln p for ln(1 - p) and puts the labels' columns of all rows aside: .6591 alone, 1.6248 with
-    # the second.
+    # The released code takes ln p for ln(1 - p) and puts the labels' columns of all rows aside: .6591 alone, 1.6248
+    # with the second.
     assert features.modified_entropy(logits[:1], labels[:1]).item() == both[0].item()
 
 
@@ -237,7 +237,7 @@ def test_divergences():
 def test_zrf_is_not_what_was_released():
     p, q = torch.tensor([[0.9, 0.1]], dtype=torch.float64), torch.tensor([[0.5, 0.5]], dtype=torch.float64)
     m = (p + q) / 2
-    reversed_ = [torch.nn.functional.kl_div(one.log(), m, reduction="mean") for one in (p, q)]
+    reversed_ = [(m * (m / one).log()).mean() for one in (p, q)]
     assert 1 - (float(reversed_[0]) + float(reversed_[1])) / 2 == pytest.approx(0.9410134, abs=1e-7)
     assert zrf(p, q) == pytest.approx(0.8982508, abs=1e-7)
 

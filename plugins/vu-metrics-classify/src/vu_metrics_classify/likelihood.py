@@ -37,7 +37,8 @@ def lira_scores(margins: Floats, out: Floats, *, sides: Literal["one", "two"], p
 
     The margins of models that never learned it are taken for normal about their median, with their population standard
     deviation: of each picture, or ``pooled``, the root of the mean variance of all. Of one side, the score is the
-    standardised margin, which orders pictures as 1 - P(Z > margin) does and never saturates; of two, -ln of the density.
+    standardised margin, which orders pictures as 1 - P(Z > margin) does and never saturates; of two, minus the log
+    density.
 
     Args:
         margins: Of the model in question, (n,).

@@ -154,6 +154,10 @@ class AnswerMetric(ABC):
         forget = answered.where(self.forgotten(TRAIN))
         return forget, answered.where(lambda sample: sample.split == TEST).of_classes(forget.labels)
 
+    def too_few(self, forget: Answered, test: Answered, least: int) -> str:
+        """Return which of D_f and the test pictures of its classes has fewer than ``least``; empty when none has."""
+        return few({"pictures to forget": (len(forget), least), "test pictures of their classes": (len(test), least)})
+
     def excluded(self, chosen: Callable[[Sample], bool]) -> int:
         """Return how many of the ``chosen`` pictures have no answer."""
         return sum(map(chosen, self._excluded))

@@ -37,7 +37,7 @@ def lira_scores(margins: Floats, out: Floats, *, sides: Literal["one", "two"], p
 
     The margins of models that never learned it are taken for normal about their median, with their population standard
     deviation: of each picture, or ``pooled``, the root of the mean variance of all. Of one side, the score is the
-    standardised margin, which orders pictures as 1 - P(Z > margin) does and never saturates; of two, -ln of the
+    standardised margin, which orders pictures as 1 - P(Z > margin) does and never saturates; of two, minus the log
     density.
 
     Args:
@@ -73,8 +73,7 @@ def rmia_scores(asked: Floats, out: Floats, population: Floats, population_out: 
     others = population / (((1 + a) * population_out.mean(axis=0) + 1 - a) / 2)
     if not (np.isfinite(ratios).all() and np.isfinite(others).all()):
         raise ComputeError("retrained models give a picture no probability at all", hint="Use a below 1.")
-    shares: Floats = np.searchsorted(np.sort(others), ratios, side="left") / len(others)
-    return shares
+    return np.searchsorted(np.sort(others), ratios, side="left") / len(others)
 
 
 class CalibratedAttack(AnswerMetric):

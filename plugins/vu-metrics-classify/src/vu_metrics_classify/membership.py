@@ -151,9 +151,7 @@ class LossAttack(AnswerMetric):
         chosen = self.forgotten(TRAIN)
         whole, test = self.forget_and_test(answered)
         count = min(len(whole), len(test))
-        lacking = few(
-            {"pictures to forget": (len(whole), SHADOWS), "test pictures of their classes": (len(test), SHADOWS)}
-        )
+        lacking = self.too_few(whole, test, SHADOWS)
         if count < _FOLDS or (lacking and not self.config.allow_few):
             return [self.number(FORGET, None, len(whole), chosen, note=lacking)]
         seed = self.config.seed

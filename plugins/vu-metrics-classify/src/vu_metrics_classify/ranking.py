@@ -47,7 +47,7 @@ def auc_interval(area: float, higher: int, lower: int) -> Interval:
 
 
 def rates(members: Floats, others: Floats) -> tuple[Floats, Floats]:
-    """Return false- and true-positive rates of "a score of at least t is a member's", by t, the strictest first."""
+    """Return false- and true-positive rates of taking scores of at least t for members', the strictest t first."""
     thresholds = np.unique(np.concatenate([members, others]))[::-1]
     true, false = (1 - np.searchsorted(np.sort(one), thresholds) / len(one) for one in (members, others))
     return np.concatenate([[0.0], false]), np.concatenate([[0.0], true])

@@ -11,7 +11,7 @@ from scipy.stats import ks_2samp, wasserstein_distance
 from vu_core import Measurement
 from vu_core.splits import TRAIN
 from vu_core.types import FORGET
-from vu_metrics_classify.answered import Answered, AnswerMetric, few
+from vu_metrics_classify.answered import Answered, AnswerMetric
 from vu_metrics_classify.config import DistributionConfig
 from vu_metrics_classify.membership import SHADOWS, read_feature
 from vu_metrics_classify.ranking import auc, auc_interval
@@ -31,9 +31,7 @@ class Distributions(AnswerMetric):
         """Return the number in the group ``forget``."""
         chosen = self.forgotten(TRAIN)
         forget, test = self.forget_and_test(answered)
-        lacking = few(
-            {"pictures to forget": (len(forget), SHADOWS), "test pictures of their classes": (len(test), SHADOWS)}
-        )
+        lacking = self.too_few(forget, test, SHADOWS)
         if min(len(forget), len(test)) < _FEWEST or (lacking and not self.config.allow_few):
             return [self.number(FORGET, None, len(forget), chosen, note=lacking)]
         value, further = self.compared(*(read_feature(one, self.config.feature)[:, 0] for one in (forget, test)))

@@ -32,7 +32,7 @@ from vu_core.errors import PluginError, UnknownNameError, VuError, did_you_mean
 from vu_core.specs import API_VERSION, KINDS, Spec
 
 if TYPE_CHECKING:
-    from importlib_metadata import EntryPoint, IDistribution
+    from importlib_metadata import Distribution, EntryPoint
 
 GROUP = "vu.plugins"
 OFF_VARIABLE = "VU_PLUGINS_OFF"
@@ -242,7 +242,7 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
-def find_distribution(name: str) -> IDistribution | None:
+def find_distribution(name: str) -> Distribution | None:
     """Return the installed distribution with the normalised ``name``; None when its metadata cannot be read."""
     for distribution in importlib_metadata.distributions():
         # What cannot be read is the business of `scan`.
@@ -268,7 +268,7 @@ def _unmet(requirements: Iterable[str]) -> list[Unmet]:
     return found
 
 
-def _entry_points(distribution: IDistribution) -> Iterable[EntryPoint]:
+def _entry_points(distribution: Distribution) -> Iterable[EntryPoint]:
     try:
         points: Iterable[EntryPoint] = distribution.entry_points
     except (OSError, ValueError):
@@ -277,7 +277,7 @@ def _entry_points(distribution: IDistribution) -> Iterable[EntryPoint]:
     return points
 
 
-def _scan_distribution(distribution: IDistribution, points: list[EntryPoint]) -> PluginRecord:
+def _scan_distribution(distribution: Distribution, points: list[EntryPoint]) -> PluginRecord:
     values = ", ".join(point.value for point in points)
     found = PluginRecord(name=points[0].name, version="", entry_point=values, location="")
     try:
@@ -297,7 +297,7 @@ def _scan_distribution(distribution: IDistribution, points: list[EntryPoint]) ->
     return found
 
 
-def _location(distribution: IDistribution) -> str:
+def _location(distribution: Distribution) -> str:
     direct = json.loads(distribution.read_text("direct_url.json") or "{}")
     if direct.get("dir_info", {}).get("editable"):
         return unquote(urlsplit(direct["url"]).path)

@@ -12,7 +12,7 @@ from vu_core.errors import DataError, VuError
 from vu_core.registry import Registry
 
 if TYPE_CHECKING:
-    from importlib_metadata import IDistribution
+    from importlib_metadata import Distribution
 
     from vu_core.registry import Entry
 
@@ -63,7 +63,7 @@ class Plugin:
     """
 
     record: PluginRecord
-    distribution: IDistribution | None
+    distribution: Distribution | None
     registry: Registry
 
     @property

@@ -24,7 +24,8 @@ def test_states_equal_the_pipelines(folder: Path, family: str) -> None:
     assert torch.equal(encoding.states["text"], expected[0])
     assert encoding.states["text"].dtype == torch.float32
     if family == "sdxl":
-        assert torch.equal(encoding.states["pooled"][:, 0], expected[2])
+        # One matrix product, whose last bits depend on how many rows there are and where they lie in memory.
+        torch.testing.assert_close(encoding.states["pooled"][:, 0], expected[2], rtol=0, atol=1e-6)
     else:
         assert set(encoding.states) == {"text"}
 

@@ -19,7 +19,7 @@ from vu_core.models import resource_path
 from vu_core.testing.cases import PLUGIN, Check, CheckError, Plugin, expect
 
 if TYPE_CHECKING:
-    from importlib_metadata import IDistribution
+    from importlib_metadata import Distribution
 
 _NAME = re.compile(r"vu-[a-z0-9]+(-[a-z0-9]+)*")
 _LOWER, _UPPER = {">", ">=", "~=", "=="}, {"<", "<=", "~=", "=="}
@@ -100,7 +100,7 @@ def check_contents(plugin: Plugin) -> None:
         expect(owned, f"it names '{resource}', which is not part of the distribution", fix)
 
 
-def _distribution(plugin: Plugin) -> IDistribution:
+def _distribution(plugin: Plugin) -> Distribution:
     if plugin.distribution is None:
         raise CheckError("its metadata cannot be read", "Delete its .dist-info folder and install it again.")
     return plugin.distribution

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _ARROWS = {"up": "↑", "down": "↓", "reference": "→", "none": "–"}
 _COMPARED = ("metric", "group", "before", "after", "change", "95 % interval", "best", "n")
-_HELD = ("metric", "group", "before", "after", "retrained", "gap", "its noise", "best", "n")
+_HELD = ("metric", "group", "before", "after", "retrained", "gap", "noise", "n")
 _ALONE = ("metric", "group", "value", "95 % interval", "best", "n")
 _NOISE = "~"
 _ACCURACY = "ira"
@@ -63,7 +63,7 @@ def as_html(results: Sequence[Result]) -> str:
 def as_markdown(results: Sequence[Result]) -> list[str]:
     """Return the pooled results as the lines of a Markdown table."""
     held = any(result.reference is not None for result in results)
-    distance = ("retrained", "gap", "its noise") if held else ("change", "95 % interval")
+    distance = ("retrained", "gap", "noise") if held else ("change", "95 % interval")
     columns = ("metric", "group", "before", "after", *distance, "n")
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for r in pooled(results):
@@ -151,7 +151,7 @@ def _cells(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, 
         elif compared:
             numbers = (value, number(result.after, result.unit), _change(result), _interval(result))
         best = _ARROWS[result.direction] + ("" if result.ideal is None else f" {result.ideal:g}")
-        rows.append((name, result.group, *numbers, best, str(result.n)))
+        rows.append((name, result.group, *numbers, *(() if held else (best,)), str(result.n)))
     return _HELD if held else _COMPARED if compared else _ALONE, rows
 
 

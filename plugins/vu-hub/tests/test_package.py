@@ -142,5 +142,5 @@ def test_a_name_that_is_none(run, name):
 
 def test_a_run_that_is_not_finished_is_refused(run):
     rewrite(run, status="interrupted")
-    with pytest.raises(RunError, match=r"'interrupted', not finished\. Finish it first"), packed(run, REPOSITORY):
+    with pytest.raises(RunError, match=r"'interrupted', not finished. Finish it first"), packed(run, REPOSITORY):
         pass

@@ -25,7 +25,7 @@ from vu_hub.package import FILES, Package, check_repository
 _LOGIN = "Log in with 'hf auth login', or set HF_TOKEN to a token that may write there."
 _DENIED = (401, 403)
 # What httpx raises, under the name of the httpx that this huggingface_hub brings.
-_TRANSPORT_ERROR: type[BaseException] = HfHubHTTPError.__bases__[0]
+_TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 
 
 def push(package: Package, *, private: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -9,7 +10,6 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.environment_variables import MLFLOW_EXPERIMENT_NAME
 
 from vu_core import Findings
 
@@ -27,7 +27,7 @@ class MLflow:
     def start(self, folder: Path, facts: Mapping[str, str | int | float | bool]) -> None:
         """Begin an MLflow run in the experiment ``MLFLOW_EXPERIMENT_NAME``, or ``"vu"``."""
         self._client = MlflowClient()
-        name = MLFLOW_EXPERIMENT_NAME.get() or EXPERIMENT
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
         experiment = self._client.get_experiment_by_name(name)
         experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(name)
         self._run = self._client.create_run(experiment_id, run_name=folder.name).info.run_id

@@ -111,7 +111,8 @@ def test_an_unknown_kind():
     with pytest.raises(UnknownNameError) as caught:
         parse_kind("metrik")
     assert str(caught.value) == (
-        "unknown kind 'metrik'. Did you mean 'metric'? Kinds: unlearner, metric, dataset, model, scorer, protocol."
+        "unknown kind 'metrik'. Did you mean 'metric'? Kinds: unlearner, metric, dataset, model, scorer, protocol, "
+        "tracker, command."
     )
 
 

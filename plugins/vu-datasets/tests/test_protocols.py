@@ -11,9 +11,10 @@ import pytest
 from vu_metrics_image.config import EXPOSED
 
 from vu_core import Concept, ConfigError, DataError, Request
+from vu_core.cli._protocol import protocol_rows
 from vu_core.datasets import open_dataset
 from vu_core.evaluationplan import plan_evaluation
-from vu_core.protocols import describe, load_protocol, read_protocol, samples_of
+from vu_core.protocols import load_protocol, read_protocol, samples_of
 from vu_core.published import deviations
 from vu_core.registry import Registry
 
@@ -147,7 +148,7 @@ def test_fid_compares_with_the_real_pictures_of_the_protocol_s_dataset(registry,
 
 
 def test_described(registry):
-    rows = describe(load_protocol("unlearncanvas@1", registry))
+    rows = protocol_rows(load_protocol("unlearncanvas@1", registry))
     assert "ViT-L/16" in rows["needs unlearncanvas-style"]
     assert rows["published 1"].startswith("ESD (style): ua 98.58, ira 80.97, cra 93.96 [leaderboard, https://")
     assert rows["deviation 1"].startswith("noise: here a seed gives every prompt the same noise")

@@ -6,13 +6,14 @@ import hashlib
 import json
 
 import pytest
-from conftest import HOME, record
 from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 from vu_hub.package import packed, portable
 
 from vu_core import Edit, RunError, read_edit, testing, write_edit
 from vu_core.cli import app
+
+from .conftest import HOME, record
 
 REPOSITORY = "me/no-cat"
 

@@ -80,8 +80,8 @@ def make_batch(samples: Sequence[Sample], form: Form, right: Right = often) -> B
     """Return ``samples`` with pictures and verdicts that depend on each sample alone, and their reference."""
     batch = _judged(samples, form, right)
     if form.compares == "retrained":
-        others = [_answers(samples, f"{MODEL} {number}", as_asked) for number in range(_RETRAINED)]
-        return replace(batch, retrained=others)
+        retrained = [_answers(samples, f"{MODEL} {number}", as_asked) for number in range(_RETRAINED)]
+        return replace(batch, retrained=retrained)
     if not form.compares:
         return batch
     others = [replace(sample, id=f"reference-{sample.id}") for sample in samples]
@@ -135,8 +135,8 @@ def _answers(samples: Sequence[Sample], role: str, right: Right) -> Answers:
     ]
     sure = torch.nn.functional.one_hot(torch.tensor(seen), len(OBJECTS)).float()
     noise = torch.stack([_noise(len(OBJECTS) + 16, sample.id + role) for sample in samples])
-    logits, features = noise.split([len(OBJECTS), 16], dim=1)
-    features = features + torch.nn.functional.pad(3.0 * sure, (0, 16 - len(OBJECTS)))
+    logits = noise[:, : len(OBJECTS)]
+    features = noise[:, len(OBJECTS) :] + torch.nn.functional.pad(3.0 * sure, (0, 16 - len(OBJECTS)))
     return Answers(kind="object", names=OBJECTS, logits=4.0 * sure + logits, features=features)
 
 

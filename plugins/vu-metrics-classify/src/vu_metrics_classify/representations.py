@@ -148,7 +148,12 @@ class LinearProbe(AnswerMetric):
         lacking = few({name: (count, FEW) for name, count in counts.items()})
         labels = torch.cat([one.labels for one in learned])
         nothing = not sum(map(len, asked.values()))
-        if nothing or not min(counts.values()) or len(labels.unique()) < 2 or (lacking and not self.config.allow_few):
+        if (
+            nothing
+            or not min(counts.values())
+            or bool((labels == labels[0]).all())
+            or (lacking and not self.config.allow_few)
+        ):
             note = lacking or ("there are no pictures to ask about" if nothing else "what it learns is of one class")
             return [self.number(group, None, len(asked[group]), shown, note=note) for group, shown in groups.items()]
         seen = probe(
@@ -156,7 +161,7 @@ class LinearProbe(AnswerMetric):
             (held_out.features, held_out.labels),
             torch.cat([one.features for one in asked.values()]),
         )
-        parts = zip(groups.items(), seen.split([len(one) for one in asked.values()]), strict=True)
+        parts = zip(groups.items(), torch.split(seen, [len(one) for one in asked.values()]), strict=True)
         return [self._accuracy(group, asked[group], part, shown, lacking) for (group, shown), part in parts]
 
     def _accuracy(

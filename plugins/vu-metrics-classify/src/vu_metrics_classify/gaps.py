@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from vu_core import Measurement
@@ -26,8 +27,7 @@ def average_gap(found: Sequence[float], retrained: Sequence[Sequence[float]]) ->
         1.0
     """
     means = [sum(column) / len(column) for column in zip(*retrained, strict=True)]
-    mean: float = sum(abs(one - other) for one, other in zip(found, means, strict=True)) / len(means)
-    return mean
+    return math.fsum(abs(one - mean) for one, mean in zip(found, means, strict=True)) / len(means)
 
 
 def tug_of_war(found: Sequence[float], retrained: Sequence[Sequence[float]]) -> float:

@@ -73,8 +73,7 @@ def rmia_scores(asked: Floats, out: Floats, population: Floats, population_out: 
     others = population / (((1 + a) * population_out.mean(axis=0) + 1 - a) / 2)
     if not (np.isfinite(ratios).all() and np.isfinite(others).all()):
         raise ComputeError("retrained models give a picture no probability at all", hint="Use a below 1.")
-    shares: Floats = np.searchsorted(np.sort(others), ratios, side="left") / len(others)
-    return shares
+    return np.asarray(np.searchsorted(np.sort(others), ratios, side="left") / len(others), dtype=np.float64)
 
 
 class CalibratedAttack(AnswerMetric):

@@ -14,6 +14,8 @@ from vu_core.statistics import LEVEL
 
 Floats = NDArray[np.float64]
 
+_BESIDE = 1e-9
+
 
 def auc(higher: Floats, lower: Floats) -> float:
     """Return P(h > l) + P(h = l) / 2 of an h drawn from ``higher`` and an l from ``lower``, by ranks.
@@ -41,8 +43,9 @@ def auc_interval(area: float, higher: int, lower: int) -> Interval:
         spread = 1 + extra * (1 - a) / (2 - a) + extra * a / (1 + a)
         return abs(area - a) - z * math.sqrt(a * (1 - a) * spread / (higher * lower))
 
-    low = 0.0 if area <= 0 else brentq(distance, 0.0, area)
-    high = 1.0 if area >= 1 else brentq(distance, area, 1.0)
+    # Areas of 0 and 1 have no error of their own and are roots, too: the search begins beside them.
+    low = 0.0 if area <= 0 else brentq(distance, 0.0, min(area, 1 - _BESIDE))
+    high = 1.0 if area >= 1 else brentq(distance, max(area, _BESIDE), 1.0)
     return Interval(low=low, high=high, level=LEVEL, method="newcombe-auc")
 
 

@@ -151,7 +151,7 @@ class LinearProbe(AnswerMetric):
         if (
             nothing
             or not min(counts.values())
-            or len(torch.unique(labels)) < 2
+            or bool((labels == labels[0]).all())
             or (lacking and not self.config.allow_few)
         ):
             note = lacking or ("there are no pictures to ask about" if nothing else "what it learns is of one class")

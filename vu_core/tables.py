@@ -196,6 +196,6 @@ def _interval_of(result: Result, interval: Interval | None, *, sign: str = "") -
 
 
 def _decimals(value: float, unit: str) -> int:
-    if unit or abs(value) >= 10:
+    if (unit and unit != "nats") or abs(value) >= 10:
         return 1
     return 4 if 0 < abs(value) < 0.01 else 3

@@ -294,7 +294,7 @@ BAD: list[tuple[Any, Component, str]] = [
     (metrics.check_measures, component(Recognised, scorers=("subject",)), "KeyError: 'object'"),
     (metrics.check_measures, component(Answering, **{**ANSWERING, "scorers": ("object",)}), "AssertionError"),
     (metrics.check_bad_verdicts, component(OneClass, **ANSWERING), "given NaN verdicts, it gives {"),
-    (metrics.check_direction, component(Contrary, **BESIDE), "on 'retain' the right verdicts give"),
+    (metrics.check_direction, component(Contrary, **BESIDE), "worse, by its direction"),
     (metrics.check_inputs_untouched, component(Overwriting, **ANSWERING), "it changes the batch"),
     (metrics.check_range, component(Doubled), "is outside [0.0, 100.0]"),
     (metrics.check_range, component(direction="down"), "ideal 100.0 is not the best of [0.0, 100.0]"),

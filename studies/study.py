@@ -14,12 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vu_core.comparison import AFTER, BEFORE
+from vu_core.comparison import IMAGES
 from vu_core.errors import VuError
+from vu_core.evaluation import AFTER, BEFORE
 from vu_core.evaluationplan import EvaluationPlan
 from vu_core.interfaces import Batch, Model, Scorer
 from vu_core.judging import judge
-from vu_core.measuring import IMAGES
 from vu_core.models import load
 from vu_core.planning import Plan, plan_run
 from vu_core.records import RECORD_FILE

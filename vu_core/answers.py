@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core.cache import ANSWERS, ContentCache
-from vu_core.edits import Edit, applied, check_unedited
+from vu_core.edits import Edit, applied, check_unedited, effect_of
 from vu_core.errors import ComputeError, DataError, RunError
 from vu_core.files import atomic_path
 from vu_core.interfaces import Answers
@@ -187,11 +187,7 @@ def _key(model: Any, edits: Sequence[Edit], question: Question) -> Mapping[str, 
     loader = plan_of(model).loader
     return {
         "model": model.fingerprint(),
-        "edits": [
-            {"sha256": edit.sha256(), **({"after": list(edit.after)} if edit.after else {})}
-            for edit in edits
-            if not edit.is_identity()
-        ],
+        "edits": effect_of(edits),
         "question": question.sha256,
         "device": model.device,
         "dtype": model.dtype,

@@ -161,6 +161,15 @@ class Edit:
             yield
 
 
+def effect_of(edits: Sequence[Edit]) -> list[dict[str, Any]]:
+    """Return, as JSON values, what of ``edits`` decides a model's output; nothing for those that change nothing."""
+    return [
+        {"sha256": edit.sha256(), **({"after": list(edit.after)} if edit.after else {})}
+        for edit in edits
+        if not edit.is_identity()
+    ]
+
+
 def tensor_sha256(tensor: torch.Tensor) -> str:
     """Return the sha256 (hex) of a tensor's dtype, shape and bytes."""
     import torch

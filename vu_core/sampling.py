@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core.cache import ContentCache, key_sha256
-from vu_core.edits import applied, check_unedited
+from vu_core.edits import applied, check_unedited, effect_of
 from vu_core.errors import ComputeError
 from vu_core.files import atomic_path
 
@@ -122,11 +122,7 @@ def _keys(
     common: dict[str, Any] = {
         "model": dict(model.sampling_key(settings)),
         "settings": asdict(settings),
-        "edits": [
-            {"sha256": edit.sha256(), **({"after": list(edit.after)} if edit.after else {})}
-            for edit in edits
-            if not edit.is_identity()
-        ],
+        "edits": effect_of(edits),
     }
     if settings.noise == "sequential":
         order = [[sample.prompt, sample.seed] for sample in samples]

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from vu_core import RunError
 from vu_core.context import RunContext
 from vu_core.files import atomic_path
+from vu_train.processes import Processes
 
 _NOTES = "vu_train"
 _SCHEMA = 1
@@ -82,6 +83,29 @@ class Checkpoints:
             except (SafetensorError, OSError, ValueError, KeyError) as error:
                 warnings.append(f"the checkpoint '{path}' is damaged ({error}); an older one, if any, is used")
         return None
+
+    def continued(self, key: Mapping[str, Any], ctx: RunContext, processes: Processes, unit: str) -> Checkpoint | None:
+        """Return the checkpoint that a training of ``key`` goes on from, or None where it begins.
+
+        What a killed process left half written is removed; other versions than the checkpoint's are warned of.
+
+        Args:
+            key: What decides the training.
+            ctx: Its warnings are added to.
+            processes: All that take part.
+            unit: What is counted: ``"step"`` or ``"epoch"``.
+
+        Raises:
+            RunError: The folder holds checkpoints of another training.
+        """
+        if processes.is_first:
+            self.remove_unfinished()
+        processes.wait()
+        found = self.newest(ctx.warnings)
+        if found is not None:
+            check_same(found.key, key, self.folder)
+            warn_of_versions(found, ctx, unit)
+        return found
 
     def paths(self) -> list[Path]:
         """Return the files, oldest first."""

@@ -18,11 +18,9 @@ from vu_train.batches import Batches, ImageBatch
 from vu_train.checkpoints import (
     Checkpoint,
     Checkpoints,
-    check_same,
     optimizer_tensors,
     restore_optimizer,
     versions,
-    warn_of_versions,
 )
 from vu_train.labelled import LabelledImages
 from vu_train.monitor import Monitor
@@ -223,14 +221,9 @@ class _Loop:
 
     def _restore(self, key: Mapping[str, Any]) -> tuple[int, float]:
         """Continue from the newest checkpoint; return epochs done and seconds spent."""
-        if self.processes.is_first:
-            self.checkpoints.remove_unfinished()
-        self.processes.wait()
-        found = self.checkpoints.newest(self.ctx.warnings)
+        found = self.checkpoints.continued(key, self.ctx, self.processes, "epoch")
         if found is None:
             return 0, 0.0
-        check_same(found.key, key, self.checkpoints.folder)
-        warn_of_versions(found, self.ctx, "epoch")
         state = {name: found.tensors[f"network/{name}"] for name in self.network.state_dict()}
         self.network.load_state_dict(state)
         restore_optimizer(self.optimizer, self.parameters, found.tensors)

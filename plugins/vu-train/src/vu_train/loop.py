@@ -15,11 +15,9 @@ from vu_core.context import RunContext
 from vu_train.checkpoints import (
     Checkpoint,
     Checkpoints,
-    check_same,
     optimizer_tensors,
     restore_optimizer,
     versions,
-    warn_of_versions,
 )
 from vu_train.gradients import Gradients, Weights
 from vu_train.monitor import Monitor
@@ -236,14 +234,9 @@ class _Loop:
 
     def _restore(self, key: Mapping[str, Any]) -> tuple[int, float]:
         """Continue from the newest checkpoint; return steps done and seconds spent."""
-        if self.processes.is_first:
-            self.checkpoints.remove_unfinished()
-        self.processes.wait()
-        found = self.checkpoints.newest(self.ctx.warnings)
+        found = self.checkpoints.continued(key, self.ctx, self.processes, "step")
         if found is None:
             return 0, 0.0
-        check_same(found.key, key, self.checkpoints.folder)
-        warn_of_versions(found, self.ctx, "step")
         for name, parameter in self.parameters.items():
             parameter.data.copy_(found.tensors[f"parameter/{name}"])
         for name, average in self.averages.items():

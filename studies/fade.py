@@ -21,6 +21,7 @@ from typing import Any
 
 from study import FORGET, RETAIN, Bench, Outcome, StudyError, StudyRun, carry_out, pool, share
 
+from vu_core.events import EVENTS_FILE
 from vu_core.runspec import RunSpec
 
 # None of these is among what the presets were chosen on: cat, dog, car and bus, and the style noto.
@@ -263,7 +264,7 @@ def draw_front(outcomes: Sequence[Outcome], path: Path) -> None:
 
 def losses(outcome: Outcome, name: str) -> dict[int, float]:
     """Return a loss by step, each the mean since the step before; a repeated step counts once."""
-    lines = (outcome.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (outcome.folder / EVENTS_FILE).read_text(encoding="utf-8").splitlines()
     return {event["step"]: event[f"loss/{name}"] for event in map(json.loads, lines)}
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vu_core.cache import ContentCache
 from vu_core.evaluation import AFTER, BEFORE, evaluate
+from vu_core.evidence import Evidence
 from vu_core.report import write_contact_sheet
 from vu_core.sampling import Folder, draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vu_core.context import RunContext
     from vu_core.edits import Edit
     from vu_core.evaluationplan import EvaluationPlan
     from vu_core.interfaces import Scorer
@@ -27,22 +25,8 @@ IMAGES = "images"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """What a protocol asks for, of one model.
-
-    Attributes:
-        plan: What is drawn, who judges it, what is computed.
-        model: Offers `Samples`.
-        folder: The run's folder: pictures lie in ``images/before`` and ``images/after`` inside it.
-        ctx: Shows progress.
-        cache: Pictures are taken from it where it has them, and put into it.
-    """
-
-    plan: EvaluationPlan
-    model: Any
-    folder: Path
-    ctx: RunContext
-    cache: ContentCache = field(default_factory=ContentCache.of_user)
+class Comparison(Evidence):
+    """What a model that offers `Samples` draws: pictures in ``images/before`` and ``images/after`` of the folder."""
 
     stage = "sample"
 
@@ -63,14 +47,6 @@ class Comparison:
         """Return the folder of the pictures called ``name``: `BEFORE` or `AFTER`."""
         return Folder(self.folder / IMAGES / name)
 
-    def retrained(self, edits: Sequence[Edit]) -> tuple[Edit, ...]:
-        """Return none: drawn pictures are held against the base model's alone."""
-        return ()
-
-    def obtain_retrained(self, edits: Sequence[Edit]) -> dict[str, int]:
-        """Return nothing, as there are no retrained models."""
-        return {}
-
     def sheet(self, *, compared: bool) -> None:
         """Draw the contact sheet into the folder; without pictures after when nothing is ``compared``.
 
@@ -88,14 +64,7 @@ class Comparison:
         retrained: int = 0,
         watch: Callable[[str, Judged], None],
     ) -> tuple[list[Result], list[str]]:
-        """Return the results of every metric on the pictures drawn, and a sentence for every one that failed.
-
-        Args:
-            scorers: The judges by role.
-            compared: Whether there are pictures after; otherwise those before are measured alone.
-            retrained: 0, as there are no retrained models.
-            watch: Called with `BEFORE` or `AFTER` and every batch that was judged.
-        """
+        """Return the results of every metric on the pictures drawn, and a sentence for every one that failed."""
         before, after = self.pictures(BEFORE).read, self.pictures(AFTER).read if compared else None
         plan = self.plan
         return evaluate(

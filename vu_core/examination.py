@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vu_core.answers import AnswerFile, Question, answer
-from vu_core.cache import ContentCache
 from vu_core.evaluation import AFTER, BEFORE, Meters
+from vu_core.evidence import Evidence, retrained_name
 from vu_core.interfaces import MODEL, Batch
 from vu_core.judging import Judged
 from vu_core.retrained import read_retrained
 
 if TYPE_CHECKING:
-    from vu_core.context import RunContext
     from vu_core.edits import Edit
-    from vu_core.evaluationplan import EvaluationPlan
     from vu_core.interfaces import Scorer
     from vu_core.types import Result
 
-_RETRAINED = "retrained"
 _BATCH = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examination:
-    """What a protocol asks a classifier; the counterpart of `vu_core.comparison.Comparison`, where nothing is drawn.
-
-    Attributes:
-        plan: Which pictures it is asked about, what is computed.
-        model: Offers `Classifies`.
-        folder: The run's folder: answers lie in ``answers`` inside it.
-        ctx: Shows progress.
-        cache: Answers are taken from it where it has them, and put into it.
-    """
-
-    plan: EvaluationPlan
-    model: Any
-    folder: Path
-    ctx: RunContext
-    cache: ContentCache = field(default_factory=ContentCache.of_user)
+class Examination(Evidence):
+    """What a protocol asks a classifier, a model that offers `Classifies`; answers lie in ``answers`` in the folder."""
 
     stage = "answer"
 
@@ -62,14 +44,6 @@ class Examination:
         """Return the edits of the retrained models that ``edits`` are held against."""
         return read_retrained(self.plan.retrained, edits)
 
-    def obtain_retrained(self, edits: Sequence[Edit]) -> dict[str, int]:
-        """Ask every retrained model, each an edit of the base model; return how many answers were computed."""
-        total: dict[str, int] = {"models": len(edits)}
-        for number, edit in enumerate(edits):
-            for key, count in self.obtain(f"{_RETRAINED}-{number}", (edit,)).items():
-                total[key] = total.get(key, 0) + count
-        return total
-
     def answers(self, name: str) -> AnswerFile:
         """Return the file of the answers called ``name``."""
         return AnswerFile(self.folder / "answers" / f"{name}.safetensors")
@@ -82,15 +56,8 @@ class Examination:
         retrained: int = 0,
         watch: Callable[[str, Judged], None],
     ) -> tuple[list[Result], list[str]]:
-        """Return the results of every metric on the answers, and a sentence for every one that failed.
-
-        Args:
-            scorers: None, as nothing is judged.
-            compared: Whether there are answers after; otherwise those before are measured alone.
-            retrained: How many retrained models were asked.
-            watch: Called with `BEFORE` or `AFTER` and every batch.
-        """
-        others = [f"{_RETRAINED}-{number}" for number in range(retrained)]
+        """Return the results of every metric on the answers, and a sentence for every one that failed."""
+        others = [retrained_name(number) for number in range(retrained)]
         sets = [BEFORE, *([AFTER] if compared else [])]
         meters = Meters(self.plan.metrics, self.plan.samples, sets, others)
         for by_set in self._batches([*sets, *others]):

@@ -18,6 +18,7 @@ from vu_core.datasets import dataset_facts, find_dataset, open_dataset
 from vu_core.errors import ConfigError, RunError
 from vu_core.evaluation import AFTER, BEFORE
 from vu_core.evaluationplan import check_measures, for_model, plan_evaluation
+from vu_core.evidence import Evidence
 from vu_core.examination import Examination
 from vu_core.models import plan_of
 from vu_core.records import RECORD_FILE, Record, environment
@@ -125,57 +126,55 @@ def measure_model(
         warnings=record.warnings,
         track=surface.track,
     )
-    subject = subject_of(plan, model, ctx)
+    evidence = evidence_of(plan, model, ctx)
     with record.kept():
-        measure(subject, edits, stages, Judges(model.device))
+        measure(evidence, edits, stages, Judges(model.device))
         if contact_sheet:
             with stages.stage("report"):
-                subject.sheet(compared=bool(edits))
+                evidence.sheet(compared=bool(edits))
     return record
 
 
-def subject_of(plan: EvaluationPlan, model: Model, ctx: RunContext) -> Comparison | Examination:
+def evidence_of(plan: EvaluationPlan, model: Model, ctx: RunContext) -> Evidence:
     """Return what ``plan`` measures of ``model``: pictures that it draws, or its answers to a dataset's."""
     kind = Examination if plan.protocol.pictures else Comparison
     return kind(plan=plan, model=model, folder=ctx.out_dir, ctx=ctx)
 
 
 def measure(
-    subject: Comparison | Examination,
+    evidence: Evidence,
     edits: Sequence[Edit],
     stages: Stages,
     judges: Judges,
     earlier: Sequence[Edit] = (),
 ) -> None:
-    """Draw or ask what ``subject`` consists of before and after ``edits`` and put all that is measured into the record.
+    """Obtain ``evidence`` before and after ``edits`` and put all that is measured into the record.
 
     Without edits the model is measured alone, as ``before``. What is ``earlier`` is in effect before and after.
     """
-    record, model = stages.record, subject.model
+    record, model = stages.record, evidence.model
     record.applied = [_facts(edit) for edit in (*earlier, *edits)]
-    with stages.stage(f"{subject.stage} before") as detail:
-        detail.update(subject.obtain(BEFORE, earlier))
+    with stages.stage(f"{evidence.stage} before") as detail:
+        detail.update(evidence.obtain(BEFORE, earlier))
     if edits:
-        with stages.stage(f"{subject.stage} after") as detail:
-            detail.update(subject.obtain(AFTER, (*earlier, *edits)))
-    retrained = subject.retrained((*earlier, *edits))
+        with stages.stage(f"{evidence.stage} after") as detail:
+            detail.update(evidence.obtain(AFTER, (*earlier, *edits)))
+    retrained = evidence.retrained((*earlier, *edits))
     if retrained:
-        with stages.stage(f"{subject.stage} retrained") as detail:
-            detail.update(subject.obtain_retrained(retrained))
+        with stages.stage(f"{evidence.stage} retrained") as detail:
+            detail.update(evidence.obtain_retrained(retrained))
     record.retrained = [_facts(edit) for edit in retrained]
     record.model = {**record.model, "fingerprint": model.fingerprint(), "revision": getattr(model, "revision", None)}
     with stages.stage("evaluate"):
-        _evaluate(subject, record, judges, compared=bool(edits), retrained=len(retrained))
-    subject.cache.trim()
+        _evaluate(evidence, record, judges, compared=bool(edits), retrained=len(retrained))
+    evidence.cache.trim()
 
 
-def _evaluate(
-    subject: Comparison | Examination, record: Record, judges: Judges, *, compared: bool, retrained: int
-) -> None:
-    scorers = judges.of(subject.plan)
+def _evaluate(evidence: Evidence, record: Record, judges: Judges, *, compared: bool, retrained: int) -> None:
+    scorers = judges.of(evidence.plan)
     record.scorers = {role: {"name": scorer.name, "version": scorer.version} for role, scorer in scorers.items()}
     verdicts = Verdicts()
-    results, errors = subject.measure(scorers, compared=compared, retrained=retrained, watch=verdicts.watch)
+    results, errors = evidence.measure(scorers, compared=compared, retrained=retrained, watch=verdicts.watch)
     verdicts.write(record.folder / VERDICTS_FILE)
     record.results[:] = results
     record.errors += errors

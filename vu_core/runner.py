@@ -6,8 +6,6 @@ continues where it stopped.
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,8 +16,9 @@ from vu_core.context import RunContext
 from vu_core.editfiles import EDIT_FILE, LORA_FILE, read_edit, write_edit
 from vu_core.edits import Edit
 from vu_core.errors import RunError
+from vu_core.events import append_event
 from vu_core.files import atomic_path
-from vu_core.measuring import measure, subject_of
+from vu_core.measuring import evidence_of, measure
 from vu_core.planning import Plan
 from vu_core.records import RECORD_FILE, Record, Stage, environment, read_record
 from vu_core.report import write_card
@@ -31,8 +30,6 @@ from vu_core.unlearning import make_edit
 if TYPE_CHECKING:
     from vu_core.interfaces import Model
     from vu_core.registry import Registry
-
-EVENTS_FILE = "events.jsonl"
 
 
 def open_folder(folder: Path, plan: Plan, *, resume: bool) -> None:
@@ -144,10 +141,10 @@ class _Run:
             edit = self._unlearn(detail)
         if self.plan.evaluation is None:
             return
-        subject = subject_of(self.plan.evaluation, self.model, self.ctx)
-        measure(subject, (edit,), self.stages, self.judges, self.plan.unlearning.earlier)
+        evidence = evidence_of(self.plan.evaluation, self.model, self.ctx)
+        measure(evidence, (edit,), self.stages, self.judges, self.plan.unlearning.earlier)
         with self.stages.stage("report"):
-            subject.sheet(compared=True)
+            evidence.sheet(compared=True)
             write_card(self.folder, self.plan, self.record)
 
     def _unlearn(self, detail: dict[str, Any]) -> Edit:
@@ -174,9 +171,7 @@ class _Run:
         return edit
 
     def _log(self, step: int, values: Mapping[str, float]) -> None:
-        line = json.dumps({"step": step, "time": time.time(), **values}, allow_nan=False)
-        with (self.folder / EVENTS_FILE).open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        append_event(self.folder, step, values)
         self.tracking.log(step, values)
 
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from vu_core.context import RunContext
 from vu_core.datasets import open_dataset
 from vu_core.discovery import resolve
 from vu_core.errors import ConfigError, ModelError, RunError
+from vu_core.events import append_event
 from vu_core.files import write_text
 from vu_core.interfaces import HasPictures
 from vu_core.planning import resolve_device
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 
 TRAINING_FILE = "vu_training.json"
 """What a model's folder says of how it was trained; written last, so a folder that has it is complete."""
-
-_EVENTS_FILE = "events.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ def train_model(
         return _finished(plan, folder)
     folder.mkdir(parents=True, exist_ok=True)
     ctx = RunContext(
-        out_dir=folder, device=plan.device, seed=plan.seed, log=_log_of(folder / _EVENTS_FILE), track=surface.track
+        out_dir=folder, device=plan.device, seed=plan.seed, log=partial(append_event, folder), track=surface.track
     )
     begun = time.perf_counter()
     told: Mapping[str, Any] = resolve(plan.loader.spec.trainer, plan.loader.plugin)(plan.pictures, plan.config, ctx)
@@ -162,11 +162,3 @@ def _finished(plan: TrainingPlan, folder: Path) -> dict[str, Any]:
             f"'{folder}' holds another training; what differs: {', '.join(different)}", hint="Choose a new --out."
         )
     return facts
-
-
-def _log_of(path: Path) -> Any:
-    def log(step: int, values: Mapping[str, float]) -> None:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"step": step, "time": time.time(), **values}, allow_nan=False) + "\n")
-
-    return log

@@ -46,14 +46,6 @@ class Detected(GroupedMean):
         self.config = config or self.options()
         self.listed: dict[str, tuple[str, ...]] = {}
 
-    def counts(self, sample: Sample) -> bool:
-        """Return True: every picture is looked at."""
-        return True
-
-    def breaks_down(self, kind: str) -> bool:
-        """Return True: concepts of every kind have groups of their own."""
-        return True
-
     def values(self, batch: Batch) -> list[float]:
         """Return one number a picture.
 

@@ -46,17 +46,17 @@ class GroupedMean(ABC):
         self._excluded: dict[str, int] = {}
         self._seen = False
 
-    @abstractmethod
     def counts(self, sample: Sample) -> bool:
-        """Return whether ``sample`` enters this metric at all."""
+        """Return whether ``sample`` enters this metric at all; every one does, unless a subclass says otherwise."""
+        return True
 
     @abstractmethod
     def values(self, batch: Batch) -> Sequence[float]:
         """Return one number for each sample of ``batch``; those that do not count are not looked at."""
 
-    @abstractmethod
     def breaks_down(self, kind: str) -> bool:
-        """Return whether retained concepts of ``kind`` have groups of their own."""
+        """Return whether retained concepts of ``kind`` have groups of their own; all do, unless a subclass objects."""
+        return True
 
     def update(self, batch: Batch) -> None:
         """Add samples with their verdicts.

@@ -31,14 +31,6 @@ class PairMean(GroupedMean):
 
     counted: ClassVar[str] = "has a picture before and after unlearning"
 
-    def counts(self, sample: Sample) -> bool:
-        """Return True: every sample is a pair."""
-        return True
-
-    def breaks_down(self, kind: str) -> bool:
-        """Return True: concepts of every kind have groups of their own."""
-        return True
-
 
 class PixelPairs(PairMean):
     """Mean of one number that the pixels of a pair decide."""

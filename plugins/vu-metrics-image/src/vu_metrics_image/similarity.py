@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from vu_core import Batch, ComputeError, Sample
+from vu_core import Batch, ComputeError
 from vu_metrics_image.grouped import GroupedMean
 
 _ROUNDING = 1e-4
@@ -20,14 +20,6 @@ class ClipCosine(GroupedMean):
     """
 
     counted: ClassVar[str] = "was scored"
-
-    def counts(self, sample: Sample) -> bool:
-        """Return True: every picture has a prompt."""
-        return True
-
-    def breaks_down(self, kind: str) -> bool:
-        """Return True: concepts of every kind have groups of their own."""
-        return True
 
     def values(self, batch: Batch) -> list[float]:
         """Return the scaled cosine of each sample.

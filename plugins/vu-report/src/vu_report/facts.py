@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core.editfiles import LORA_FILE
 from vu_core.errors import VuError
+from vu_core.events import EVENTS_FILE
 from vu_core.models import plan_model
-from vu_core.runner import EVENTS_FILE
 from vu_core.runspec import RUN_FILE, read_run_file
 
 if TYPE_CHECKING:

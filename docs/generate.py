@@ -19,6 +19,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from packaging.requirements import Requirement
 
+from vu_core.discovery import GROUP
+from vu_core.errors import PluginError
 from vu_core.pages import better, page, table
 from vu_core.registry import Entry, Registry
 from vu_core.specs import KINDS
@@ -84,7 +86,8 @@ def plugins() -> str:
             for kind in KINDS
             if (names := [_name(entry) for entry in _registry().entries(kind) if entry.plugin == project["name"]])
         ]
-        rows.append((f"`{project['name']}`", project["description"], "; ".join(brought) or "a library", project["license"]))
+        what = "; ".join(brought) or "a library"
+        rows.append((f"`{project['name']}`", project["description"], what, project["license"]))
     return table(("distribution", "purpose", "brings", "licence"), rows)
 
 
@@ -110,7 +113,16 @@ TABLES = {"metrics": metrics, "plugins": plugins, "versions": versions}
 
 @cache
 def _registry() -> Registry:
-    return Registry.discover()
+    """Return the registry, in which every plugin of the project is: a page that is missing is an error."""
+    registry = Registry.discover()
+    usable = {record.name for record in registry.plugins.records if record.specs}
+    missing = [one["name"] for one in _projects() if GROUP in one.get("entry-points", {}) and one["name"] not in usable]
+    if missing:
+        raise PluginError(
+            f"the site is about plugins that are not installed or are broken: {', '.join(missing)}",
+            hint="'nox -s docs' installs them; 'vu doctor' says what is wrong with one.",
+        )
+    return registry
 
 
 @cache

@@ -78,7 +78,8 @@ def page(registry: Registry, entry: Entry[Any]) -> str:
         PluginError: Its class of options cannot be imported.
     """
     spec = entry.spec
-    parts = [f"# {spec.name}", spec.summary, table(("", ""), _facts(entry)), prose(spec), _options(entry)]
+    first, *facts = _facts(entry)
+    parts = [f"# {spec.name}", spec.summary, table(first, facts), prose(spec), _options(entry)]
     if spec.kind == "unlearner":
         carried = [preset for preset in presets(registry) if preset.unlearner == spec.name]
         rows = [(f"`{preset.model}`", f"`{preset.name}`", f"`{preset}`") for preset in carried]
@@ -87,16 +88,17 @@ def page(registry: Registry, entry: Entry[Any]) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown.
+    r"""Return a table in Markdown.
 
     Example:
         >>> print(table(("a", "b"), [("1", "x | y")]))
         | a | b |
         |---|---|
-        | 1 | x \\| y |
+        | 1 | x \| y |
     """
-    head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    return "\n".join([*head, *(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)])
+    lines = [[cell.replace("|", r"\|") for cell in row] for row in (columns, *rows)]
+    head, *rest = [f"| {' | '.join(cells)} |" for cells in lines]
+    return "\n".join([head, "|" + "---|" * len(columns), *rest])
 
 
 def link(reference: str) -> str:

@@ -166,6 +166,11 @@ def test_links_between_pages_lead_somewhere():
             assert target.exists() or target in made, f"{file.relative_to(DOCS)}: {link}"
 
 
+def test_no_heading_is_taken_for_a_row_of_the_table_above_it():
+    for file in DOCS.rglob("*.md"):
+        assert not re.search(r"\|\n#", file.read_text()), file
+
+
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
     for file in DOCS.rglob("*.md"):

@@ -19,7 +19,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from packaging.requirements import Requirement
 
-from vu_core.discovery import GROUP
+from vu_core.discovery import CORE, GROUP
 from vu_core.errors import PluginError
 from vu_core.pages import better, page, table
 from vu_core.registry import Entry, Registry
@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"unlearner": "unlearners", "metric": "metrics"}
 
 _MARK = re.compile(r"<!-- table: ([\w-]+) -->")
+# Browsers show no variant of a digit: the indicator function's 1 is a character of its own.
+_INDICATOR = '<mn mathvariant="double-struck">1</mn>', "<mi>\N{MATHEMATICAL DOUBLE-STRUCK DIGIT ONE}</mi>"
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 _log = logging.getLogger("mkdocs.plugins.generate")
@@ -60,10 +62,10 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
 
     def as_mathml(found: re.Match[str]) -> str:
         formula = unescape(found[3])
-        made: str = convert(formula, display="block" if found[1] == "div" else "inline")
+        made: str = convert(formula, display="block" if found[1] == "div" else "inline").replace(*_INDICATOR)
         if unknown := re.findall(r"\\\w+", made):
             _log.warning("%s: %s is no formula that can be shown: %s", page.file.src_uri, formula, ", ".join(unknown))
-        return f"<div>{made}</div>" if found[1] == "div" else made
+        return f'<div class="formula">{made}</div>' if found[1] == "div" else made
 
     return _FORMULA.sub(as_mathml, html)
 
@@ -86,7 +88,7 @@ def plugins() -> str:
             for kind in KINDS
             if (names := [_name(entry) for entry in _registry().entries(kind) if entry.plugin == project["name"]])
         ]
-        what = "; ".join(brought) or "a library"
+        what = "; ".join(brought) or ("the command `vu`" if project["name"] == CORE else "a library")
         rows.append((f"`{project['name']}`", project["description"], what, project["license"]))
     return table(("distribution", "purpose", "brings", "licence"), rows)
 

@@ -71,12 +71,15 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
 
 
 def metrics() -> str:
-    """Return a table of all metrics, a plugin after the other."""
-    rows = [
-        (f"[`{entry.spec.name}`]({entry.spec.name}.md)", entry.spec.summary, better(entry.spec), entry.spec.unit)
-        for entry in sorted(_entries("metric"), key=lambda entry: entry.plugin)
-    ]
-    return table(("metric", "what it is", "better", "unit"), rows)
+    """Return a table of metrics for each plugin that brings some, with its purpose."""
+    parts = []
+    for project in _projects():
+        specs = [entry.spec for entry in _entries("metric") if entry.plugin == project["name"]]
+        rows = [(f"[`{spec.name}`]({spec.name}.md)", spec.summary, better(spec), spec.unit) for spec in specs]
+        if rows:
+            head = f"### {project['name']}\n\n{project['description']}"
+            parts += [head, table(("metric", "what it is", "better", "unit"), rows)]
+    return "\n\n".join(parts)
 
 
 def plugins() -> str:

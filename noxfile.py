@@ -152,8 +152,11 @@ def wheels(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Build the documentation; a warning is an error."""
-    install(session, "mkdocs-material", "mkdocstrings[python]", "ruff")
+    """Build the documentation; a warning is an error. Plugins describe themselves without what they compute with."""
+    install(session, "-e", str(ROOT), "mkdocs-material", "mkdocstrings[python]", "latex2mathml", "ruff")
+    install(session, "hatchling", "editables")
+    plugins = [argument for path in PLUGINS for argument in ("-e", str(path))]
+    session.install("-q", "--no-deps", "--no-build-isolation", *plugins)
     session.env["NO_MKDOCS_2_WARNING"] = "1"
     session.run("mkdocs", "build", "--strict", "--site-dir", str(Path(session.create_tmp()).absolute() / "site"))
 

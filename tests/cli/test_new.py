@@ -45,6 +45,11 @@ def test_the_code_is_that_of_vu_example(kind):
     assert {path: files[path] for path in same} == {path: (EXAMPLE / path).read_text() for path in same}
 
 
+@pytest.mark.parametrize("kind", COMPONENTS)
+def test_the_page_is_that_of_vu_example(kind):
+    assert f"src/vu_example/docs/{kind}/{COMPONENTS[kind]}.md" in written(kind)
+
+
 def test_the_hooks_are_those_of_vu_example():
     light = "src/vu_example/plugin.py"
     hooks = {name: hook for kind in COMPONENTS for name, hook in functions(written(kind)[light]).items()}

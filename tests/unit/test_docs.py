@@ -152,16 +152,29 @@ def test_the_code_of_write_a_plugin_is_that_of_vu_example():
     assert dict(shown) == {path: text for path, text in files.items() if text}
 
 
+def pages_of_components() -> set[Path]:
+    """Return where the site has the pages that are made of plugins' prose."""
+    prose = ROOT.glob("plugins/*/src/*/docs/*/*.md")
+    return {DOCS / f"{file.parent.name}s" / file.name for file in prose}
+
+
 def test_links_between_pages_lead_somewhere():
+    made = pages_of_components()
     for file in DOCS.rglob("*.md"):
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read_text()):
-            assert (file.parent / link).exists(), f"{file.relative_to(DOCS)}: {link}"
+            target = (file.parent / link).resolve()
+            assert target.exists() or target in made, f"{file.relative_to(DOCS)}: {link}"
+
+
+def test_no_heading_is_taken_for_a_row_of_the_table_above_it():
+    for file in DOCS.rglob("*.md"):
+        assert not re.search(r"\|\n#", file.read_text()), file
 
 
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
     for file in DOCS.rglob("*.md"):
-        assert f": {file.relative_to(DOCS).as_posix()}\n" in navigation, file
+        assert re.search(rf"[:-] {re.escape(file.relative_to(DOCS).as_posix())}\n", navigation), file
 
 
 def test_every_pitfall_is_guarded_by_a_test_that_is_there():

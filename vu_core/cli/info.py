@@ -20,6 +20,7 @@ _HEADER = ("name", "summary", "api")
 def info_command(
     name: Annotated[str, typer.Argument(help="A component: uce; kind/name or plugin:name when that is ambiguous.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_page: Annotated[bool, typer.Option("--page", help="Print its page, in Markdown: idea, equation, use.")] = False,
 ) -> None:
     """Describe a component: what it does, needs and can be told. Nothing heavy is imported."""
     from vu_core.config import options_of
@@ -27,6 +28,9 @@ def info_command(
 
     registry = Registry.discover()
     entry = _find(registry, name)
+    if as_page:
+        _print_page(registry, entry)
+        return
     config = entry.config_class()
     options = options_of(config) if config else []
     if as_json:
@@ -52,6 +56,12 @@ def _find(registry: Registry, name: str) -> Entry[Any]:
     names = [entry.spec.name for entry in registry.entries()]
     hints = (did_you_mean(name, names), "See 'vu list'.", may_provide_it(registry.plugins.records))
     raise UnknownNameError(f"unknown component '{name}'", hint=" ".join(hint for hint in hints if hint))
+
+
+def _print_page(registry: Registry, entry: Entry[Any]) -> None:
+    from vu_core.pages import page
+
+    typer.echo(page(registry, entry), nl=False)
 
 
 def _print_json(entry: Entry[Any], options: list[Option]) -> None:
@@ -95,17 +105,15 @@ def _print_option(flag: str, option: Option) -> None:
 
 def _presets(registry: Registry, spec: Spec) -> dict[str, str]:
     """Return, in words, the presets a model carries, or those that models carry for an unlearner."""
-    facts = {}
-    for model in registry.entries("model"):
-        carried: Any = getattr(model.spec, "presets", {})
-        for unlearner, presets in carried.items():
-            for preset, values in presets.items():
-                options = ", ".join(f"{option}={value}" for option, value in values.items())
-                if spec is model.spec:
-                    facts[f"preset {unlearner}/{preset}"] = options
-                elif spec.kind == "unlearner" and spec.name == unlearner:
-                    facts[f"preset {preset}"] = f"{options}, for the model {model.spec.name}"
-    return facts
+    from vu_core.pages import presets
+
+    if spec.kind == "model":
+        of_model = [preset for preset in presets(registry) if preset.model == spec.name]
+        return {f"preset {preset.unlearner}/{preset.name}": str(preset) for preset in of_model}
+    if spec.kind == "unlearner":
+        of_unlearner = [preset for preset in presets(registry) if preset.unlearner == spec.name]
+        return {f"preset {preset.name}": f"{preset}, for the model {preset.model}" for preset in of_unlearner}
+    return {}
 
 
 def _protocol(spec: Spec) -> dict[str, str]:

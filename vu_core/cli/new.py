@@ -106,8 +106,8 @@ def render(kind: str, name: str, *, plugin: str = "") -> Iterator[tuple[Path, st
     }
     for root in (TEMPLATES / "common", TEMPLATES / kind):
         for file in sorted(root.rglob(f"*{_SUFFIX}")):
-            parts = [module if part == "module" else part for part in file.relative_to(root).parts]
-            path = Path(*parts)
+            named = {"module": module, f"name.md{_SUFFIX}": f"{name}.md{_SUFFIX}"}
+            path = Path(*(named.get(part, part) for part in file.relative_to(root).parts))
             yield path.with_name(path.name.removesuffix(_SUFFIX)), Template(file.read_text("utf-8")).substitute(words)
 
 

@@ -80,10 +80,10 @@ def test_another_judge_judges_every_run(vu):
 
 
 def test_other_words_for_what_is_forgotten_are_not_in_the_matrix(vu):
-    """The toy paints them in the concept's colour: counted, they would say that it is still there."""
     own = (files("vu_toy_world") / "toy-quick@1.toml").read_text().replace("toy-quick@1", "words@1")
-    Path("words.toml").write_text(own + '[synonyms]\ncat = ["kitty", "feline"]\n')
-    assert vu("bench", "words.toml", *BENCH[2:], "--forget", "cat,dog").exit_code == 0
+    Path("words.toml").write_text(own + '[synonyms]\ncat = ["wildcat", "housecat"]\n')
+    done = vu("bench", "words.toml", *BENCH[2:], "--forget", "cat,dog")
+    assert done.exit_code == 0, done.output
     verdicts = Path("bench/repaint/object-cat-seed0/verdicts.jsonl").read_text().splitlines()
     assert [json.loads(line)["synonym"] for line in verdicts].count(True) == 2
     assert bench_of()["interference"]["repaint"]["n"] == [[1] * 5, [1] * 5]

@@ -44,6 +44,7 @@ class MetricUse:
         request: The concepts.
         neighbours: The concepts most likely to be damaged.
         config: Its validated options, or None when it has none.
+        least: Of fewer pictures that show what is forgotten, or fewer of the others, it gives no number.
     """
 
     spec: MetricSpec
@@ -51,6 +52,7 @@ class MetricUse:
     request: Request
     neighbours: tuple[Concept, ...] = ()
     config: Any = None
+    least: int = 1
 
     def direction(self, group: str) -> Direction:
         """Return which way is better on ``group``."""
@@ -70,7 +72,11 @@ class MetricUse:
 
 
 def metric_use(
-    entry: Entry[MetricSpec], options: Mapping[str, Any], request: Request, neighbours: Sequence[Concept]
+    entry: Entry[MetricSpec],
+    options: Mapping[str, Any],
+    request: Request,
+    neighbours: Sequence[Concept],
+    least: int = 1,
 ) -> MetricUse:
     """Return the metric of ``entry``, its options checked.
 
@@ -84,7 +90,9 @@ def metric_use(
         config = validate(config_class, options) if config_class else None
     except ConfigError as error:
         raise ConfigError(f"metric '{spec.name}': {error.message}", hint=error.hint) from error
-    return MetricUse(spec=spec, load=entry.load, request=request, neighbours=tuple(neighbours), config=config)
+    return MetricUse(
+        spec=spec, load=entry.load, request=request, neighbours=tuple(neighbours), config=config, least=least
+    )
 
 
 def reference_of(metrics: Iterable[MetricUse], dataset: object) -> RealPictures | None:
@@ -285,7 +293,7 @@ class _Meter:
             if self._used < self._use.spec.min_samples:
                 why = f"; excluded because: {self._why_excluded}" if self._excluded else ""
                 raise ComputeError(f"{self._used} samples are too few, it needs {self._use.spec.min_samples}{why}")
-            found = list(self._metric.compute())
+            found = [self._enough(measurement) for measurement in self._metric.compute()]
             for measurement in found:
                 self._check_range(measurement)
         return [] if self._fault else found
@@ -299,6 +307,14 @@ class _Meter:
             f"{self._excluded} of {total} pictures are excluded, more than {allowed_excluded:.0%} "
             f"({self._why_excluded})"
         ]
+
+    def _enough(self, measured: Measurement) -> Measurement:
+        """Return ``measured``, without its number where the protocol asks for more pictures than it is of."""
+        least = self._use.least
+        if measured.value is None or measured.n >= least or measured.group not in (FORGET, RETAIN, ALL):
+            return measured
+        note = f"{measured.n} pictures are too few, the protocol asks for {least}"
+        return Measurement(group=measured.group, value=None, n=measured.n, n_excluded=measured.n_excluded, note=note)
 
     def _check_range(self, measurement: Measurement) -> None:
         low, high = self._use.spec.range

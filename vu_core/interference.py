@@ -128,7 +128,7 @@ def _by_concept(
 
 
 def _cell(forget: Concept, measured: Concept, rows: Sequence[tuple[str, Verdict]], *, neighbour: bool) -> Cell | None:
-    """Return a cell of the pictures that ask for ``measured`` by its own name: other words are drawn in one row only."""
+    """Return a cell of the pictures that ask for ``measured`` by its own name; one row alone has others."""
     kind = measured.kind
     shown = [
         (sample, verdict)

@@ -62,7 +62,7 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
 def pytest_report_teststatus(
     report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
 ) -> tuple[str, str, str] | None:
-    """Count the first check of a component that wants files as skipped, and the others that want the same not at all."""
+    """Count the first check of a component that wants files as skipped, the others that want the same not at all."""
     wants = dict(getattr(report, "user_properties", ())).get(_WANTS)
     if not wants or not report.skipped or config.stash[_skips].setdefault(str(wants), report.nodeid) == report.nodeid:
         return None

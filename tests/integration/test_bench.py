@@ -71,6 +71,12 @@ def test_every_concept_is_forgotten_in_turn_and_pooled(vu, work):
     assert [run["forget"] for run in bench["runs"]] == list(ANIMALS)
     assert work == {"edits": 5, "pictures": 5 + 25, "models": 1}
     assert bench["work"] == {"runs": 5, "runs_already_there": 0, "drawn": 30, "cached": 20}
+    assert "measured on: run" in result.stdout
+    costs = {row["metric"]: row for row in bench["costs"]}
+    assert list(costs) == ["unlearn_time", "unlearn_memory", "edit_size"]
+    assert costs["unlearn_time"]["concepts"] == 5 and costs["unlearn_time"]["before"] is None
+    each = [run["seconds"]["unlearn"] for run in bench["runs"]]
+    assert costs["unlearn_time"]["after"] == pytest.approx(sum(each) / 5, abs=1e-3)
 
 
 def test_another_judge_judges_every_run(vu):

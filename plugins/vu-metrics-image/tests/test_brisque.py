@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -236,3 +237,15 @@ def test_a_model_of_one_support_vector():
     model = brisque.parse_support_vectors(text)
     x = torch.zeros(1, 36, dtype=torch.float64)
     assert float(model.predict(x)) == pytest.approx(3 * math.exp(-0.5 * 2) + 2)
+
+
+def test_numbers_of_half_precision_agree_up_to_their_rounding():
+    images = torch.randint(0, 256, (6, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    whole = batch(images, [10.3, 20.7, 30.1, 40.9, 50.2, 60.6])
+    found = []
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        metric = BrisqueMean(request=Request(forget=(CAT,)))
+        metric.update(replace(whole, scores={"quality": whole.scores["quality"].to(dtype)}))
+        found.append({one.group: one.value for one in metric.compute()})
+    for rounded in found[1:]:
+        assert rounded == pytest.approx(found[0], rel=2**-8)

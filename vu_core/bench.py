@@ -21,7 +21,7 @@ from vu_core.heatmap import write_heatmap
 from vu_core.interference import Interference, interference_of
 from vu_core.models import load
 from vu_core.planning import Plan, plan_run
-from vu_core.pooling import Row, Single, pool
+from vu_core.pooling import Row, Single, corrected_rows, pool
 from vu_core.published import Published
 from vu_core.records import Record, Stage, environment
 from vu_core.runner import finished_record, open_folder, run
@@ -247,7 +247,7 @@ class _Bench:
             plan=self.plan,
             environment=now,
             outcomes=self.outcomes,
-            table=tuple(row for name in self.plan.unlearners for row in _table(name, done, "results")),
+            table=corrected_rows([row for name in self.plan.unlearners for row in _table(name, done, "results")]),
             costs=tuple(row for name in self.plan.unlearners for row in _table(name, done, "costs")),
             interference=interference,
             pictures=tuple(self._picture(name, found) for name, found in interference.items() if found.cells),

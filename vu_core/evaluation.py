@@ -17,7 +17,7 @@ from vu_core.interfaces import HasPictures, Metric, Scorer
 from vu_core.judging import BATCH_SIZE, Judged, Pictures, RealPictures, judge, judge_sets, reason
 from vu_core.reference import NO_REFERENCE, with_reference
 from vu_core.specs import EACH_KIND, MetricSpec
-from vu_core.statistics import holm, paired_change
+from vu_core.statistics import corrected, paired_change
 from vu_core.types import ALL, FORGET, RETAIN, Concept, Direction, Measurement, Request, Result, Sample
 
 if TYPE_CHECKING:
@@ -192,17 +192,11 @@ class Meters:
 
     def results(self, scorers: Mapping[str, Scorer]) -> list[Result]:
         """Return the results of every metric, their p-values corrected."""
-        return _corrected([result for use in self._uses for result in use.results(scorers)])
+        return corrected([result for use in self._uses for result in use.results(scorers)])
 
     def problems(self, allowed_excluded: float = ALLOWED_EXCLUDED) -> list[str]:
         """Return a sentence for every metric that failed or lacks too many pictures."""
         return [problem for use in self._uses for problem in use.problems(allowed_excluded)]
-
-
-def _corrected(results: Sequence[Result]) -> list[Result]:
-    """Return ``results`` with their p-values corrected for being as many as they are."""
-    corrected = iter(holm([result.p_value for result in results if result.p_value is not None]))
-    return [result if result.p_value is None else replace(result, p_holm=next(corrected)) for result in results]
 
 
 class _Use:

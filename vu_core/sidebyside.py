@@ -172,6 +172,8 @@ def _differences(labels: Sequence[str], records: Sequence[Record]) -> Iterator[s
         "what was forgotten": lambda r: _list(r.request.get("forget")),
         "what was forgotten earlier": lambda r: _list(r.request.get("earlier")),
         "judges": lambda r: _list(f"{role}={judge['name']}" for role, judge in sorted(r.scorers.items())),
+        # A version ends in the hash of the weights.
+        "weights of judges": lambda r: _list(f"{role}={j['version'][-8:]}" for role, j in sorted(r.scorers.items())),
         "device and type": lambda r: f"{r.environment.get('device')} {r.environment.get('dtype')}",
         "end": lambda r: r.status,
     }

@@ -20,7 +20,7 @@ _NOISE = "~"
 _ACCURACY = "ira"
 _TEXT_WIDTH = 120
 _NEAR = ", a neighbour"
-_FINE = ("nats", "s", "MB")
+_FINE = ("nats", "MB")
 _TABLED = (*POOLED, RUN)
 
 

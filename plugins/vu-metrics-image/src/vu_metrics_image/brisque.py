@@ -155,7 +155,8 @@ def parse_support_vectors(text: str) -> SupportVectors:
 def luma(picture: torch.Tensor) -> torch.Tensor:
     """Return the brightness of ``picture`` uint8 (3, H, W) RGB by BT.601: float64 (H, W), whole numbers in [0, 255]."""
     weights = torch.tensor(_LUMA, dtype=torch.float64)[:, None, None]
-    return (picture.double() * weights).sum(dim=0).round()
+    found: torch.Tensor = (picture.double() * weights).sum(dim=0).round()
+    return found
 
 
 def statistics(brightness: torch.Tensor) -> torch.Tensor:

@@ -155,8 +155,7 @@ def parse_support_vectors(text: str) -> SupportVectors:
 def luma(picture: torch.Tensor) -> torch.Tensor:
     """Return the brightness of ``picture`` uint8 (3, H, W) RGB by BT.601: float64 (H, W), whole numbers in [0, 255]."""
     weights = torch.tensor(_LUMA, dtype=torch.float64)[:, None, None]
-    found: torch.Tensor = (picture.double() * weights).sum(dim=0).round()
-    return found
+    return (picture.double() * weights).sum(dim=0).round()
 
 
 def statistics(brightness: torch.Tensor) -> torch.Tensor:
@@ -181,7 +180,8 @@ def normalised(brightness: torch.Tensor) -> torch.Tensor:
     planes = torch.stack([brightness, brightness.square()])[:, None]
     across = F.conv2d(planes, line.view(1, 1, 1, -1), padding=(0, _TAPS // 2))
     mean, square = F.conv2d(across, line.view(1, 1, -1, 1), padding=(_TAPS // 2, 0))[:, 0]
-    return (brightness - mean) / ((square - mean.square()).abs().sqrt() + 1)
+    found: torch.Tensor = (brightness - mean) / ((square - mean.square()).abs().sqrt() + 1)
+    return found
 
 
 def halved(brightness: torch.Tensor) -> torch.Tensor:

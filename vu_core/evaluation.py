@@ -17,7 +17,7 @@ from vu_core.interfaces import HasPictures, Metric, Scorer
 from vu_core.judging import BATCH_SIZE, Judged, Pictures, RealPictures, judge, judge_sets, reason
 from vu_core.reference import NO_REFERENCE, with_reference
 from vu_core.specs import EACH_KIND, MetricSpec
-from vu_core.statistics import holm, paired_change
+from vu_core.statistics import corrected, paired_change
 from vu_core.types import ALL, FORGET, RETAIN, Concept, Direction, Measurement, Request, Result, Sample
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class MetricUse:
         request: The concepts.
         neighbours: The concepts most likely to be damaged.
         config: Its validated options, or None when it has none.
+        least: Of fewer pictures that show what is forgotten, or fewer of the others, it gives no number.
     """
 
     spec: MetricSpec
@@ -51,6 +52,7 @@ class MetricUse:
     request: Request
     neighbours: tuple[Concept, ...] = ()
     config: Any = None
+    least: int = 1
 
     def direction(self, group: str) -> Direction:
         """Return which way is better on ``group``."""
@@ -70,7 +72,11 @@ class MetricUse:
 
 
 def metric_use(
-    entry: Entry[MetricSpec], options: Mapping[str, Any], request: Request, neighbours: Sequence[Concept]
+    entry: Entry[MetricSpec],
+    options: Mapping[str, Any],
+    request: Request,
+    neighbours: Sequence[Concept],
+    least: int = 1,
 ) -> MetricUse:
     """Return the metric of ``entry``, its options checked.
 
@@ -84,7 +90,9 @@ def metric_use(
         config = validate(config_class, options) if config_class else None
     except ConfigError as error:
         raise ConfigError(f"metric '{spec.name}': {error.message}", hint=error.hint) from error
-    return MetricUse(spec=spec, load=entry.load, request=request, neighbours=tuple(neighbours), config=config)
+    return MetricUse(
+        spec=spec, load=entry.load, request=request, neighbours=tuple(neighbours), config=config, least=least
+    )
 
 
 def reference_of(metrics: Iterable[MetricUse], dataset: object) -> RealPictures | None:
@@ -184,17 +192,11 @@ class Meters:
 
     def results(self, scorers: Mapping[str, Scorer]) -> list[Result]:
         """Return the results of every metric, their p-values corrected."""
-        return _corrected([result for use in self._uses for result in use.results(scorers)])
+        return corrected([result for use in self._uses for result in use.results(scorers)])
 
     def problems(self, allowed_excluded: float = ALLOWED_EXCLUDED) -> list[str]:
         """Return a sentence for every metric that failed or lacks too many pictures."""
         return [problem for use in self._uses for problem in use.problems(allowed_excluded)]
-
-
-def _corrected(results: Sequence[Result]) -> list[Result]:
-    """Return ``results`` with their p-values corrected for being as many as they are."""
-    corrected = iter(holm([result.p_value for result in results if result.p_value is not None]))
-    return [result if result.p_value is None else replace(result, p_holm=next(corrected)) for result in results]
 
 
 class _Use:
@@ -285,7 +287,7 @@ class _Meter:
             if self._used < self._use.spec.min_samples:
                 why = f"; excluded because: {self._why_excluded}" if self._excluded else ""
                 raise ComputeError(f"{self._used} samples are too few, it needs {self._use.spec.min_samples}{why}")
-            found = list(self._metric.compute())
+            found = [self._enough(measurement) for measurement in self._metric.compute()]
             for measurement in found:
                 self._check_range(measurement)
         return [] if self._fault else found
@@ -299,6 +301,14 @@ class _Meter:
             f"{self._excluded} of {total} pictures are excluded, more than {allowed_excluded:.0%} "
             f"({self._why_excluded})"
         ]
+
+    def _enough(self, measured: Measurement) -> Measurement:
+        """Return ``measured``, without its number where the protocol asks for more pictures than it is of."""
+        least = self._use.least
+        if measured.value is None or measured.n >= least or measured.group not in (FORGET, RETAIN, ALL):
+            return measured
+        note = f"{measured.n} pictures are too few, the protocol asks for {least}"
+        return Measurement(group=measured.group, value=None, n=measured.n, n_excluded=measured.n_excluded, note=note)
 
     def _check_range(self, measurement: Measurement) -> None:
         low, high = self._use.spec.range

@@ -104,7 +104,10 @@ def plan_evaluation(
     _check_measures(entries, read)
     judges = _judges(read, scorers or {}, entries, registry)
     neighbours = neighbours_of(request, dataset)
-    uses = tuple(metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours) for entry in entries)
+    uses = tuple(
+        metric_use(entry, read.metrics.get(entry.spec.name, {}), request, neighbours, read.min_samples)
+        for entry in entries
+    )
     return EvaluationPlan(
         protocol=read,
         request=request,

@@ -128,6 +128,7 @@ def _by_concept(
 
 
 def _cell(forget: Concept, measured: Concept, rows: Sequence[tuple[str, Verdict]], *, neighbour: bool) -> Cell | None:
+    """Return a cell of the pictures that ask for ``measured`` by its own name; one row alone has others."""
     kind = measured.kind
     shown = [
         (sample, verdict)
@@ -136,6 +137,7 @@ def _cell(forget: Concept, measured: Concept, rows: Sequence[tuple[str, Verdict]
         and kind in verdict.before
         and kind in verdict.after
         and verdict.split in _MEASURED_SPLITS
+        and not verdict.synonym
     ]
     if not shown:
         return None

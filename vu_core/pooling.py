@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vu_core.statistics import mean_measurement, paired_change
+from vu_core.statistics import corrected, mean_measurement, paired_change
 from vu_core.types import Measurement, Result
 
 _FEWEST = 3
@@ -56,6 +56,12 @@ def pool(unlearner: str, kind: str, runs: Sequence[Single]) -> list[Row]:
         for result in run.results:
             found.setdefault((result.metric, result.group), []).append((run, result))
     return [_row(unlearner, kind, pairs) for pairs in found.values()]
+
+
+def corrected_rows(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Return ``rows``, the whole table of a bench, with their p-values corrected for being as many as they are."""
+    results = corrected([row.result for row in rows])
+    return tuple(replace(row, result=result) for row, result in zip(rows, results, strict=True))
 
 
 def _row(unlearner: str, kind: str, pairs: Sequence[tuple[Single, Result]]) -> Row:

@@ -9,6 +9,7 @@ A protocol file::
     articles = true                  # "a apple" becomes "an apple"
     seeds = [0, 1]
     seed_rule = "per-prompt"
+    min_samples = 100                # of fewer pictures of what is forgotten, or kept, no number is given
 
     [grid]                           # every combination of these concepts, by kind
     object = "all"
@@ -89,6 +90,7 @@ class Protocol:
             different prompts is independent, as intervals over prompts assume. Before and after
             unlearning have the same noise either way.
         articles: Whether ``a`` before a vowel becomes ``an``.
+        min_samples: Of fewer pictures that show what is forgotten, or fewer of the others, no number is given.
         synonyms: Other words by a concept's name: where it is forgotten, its prompts are drawn with these, too.
         sampler: How the pictures are drawn; None where none are.
         prompts: The list of prompts, where it takes the place of templates, grid and seeds.
@@ -114,6 +116,7 @@ class Protocol:
     summary: str = ""
     seed_rule: Literal["shared", "per-prompt"] = "shared"
     articles: bool = False
+    min_samples: int = 1
     prompts: PromptList | None = None
     pictures: AskedPictures | None = None
     scorers: Mapping[str, str] = field(default_factory=dict)
@@ -162,6 +165,7 @@ class _File:
     summary: str = ""
     seed_rule: Literal["shared", "per-prompt"] = "shared"
     articles: bool = False
+    min_samples: int = field(default=1, metadata={"ge": 1})
     synonyms: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prompts: dict[str, Any] = field(default_factory=dict)
     pictures: dict[str, Any] = field(default_factory=dict)
@@ -243,6 +247,7 @@ def parse_protocol(table: Mapping[str, Any], *, sha256: str = "") -> Protocol:
         summary=file.summary,
         seed_rule=file.seed_rule,
         articles=file.articles,
+        min_samples=file.min_samples,
         synonyms=file.synonyms,
         prompts=_validated(PromptList, file.prompts, "[prompts]") if file.prompts else None,
         pictures=_validated(AskedPictures, file.pictures, "[pictures]") if file.pictures else None,

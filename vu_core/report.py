@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vu_core.costs import with_costs
 from vu_core.editfiles import LORA_FILE
 from vu_core.files import atomic_path, write_text
 from vu_core.tables import as_markdown
@@ -94,7 +95,7 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
         f"with preset `{plan.spec.preset}`; repeat it with `vu run -c run.toml`.",
         "",
         *([f"![before and after]({CONTACT_SHEET})", ""] if drawn else []),
-        *as_markdown(record.results),
+        *as_markdown(with_costs(record)),
         "",
         f"{_explained(record)}; protocol `{plan.spec.protocol}`, seed {plan.spec.seed}. "
         "All numbers, versions and hashes are in `record.json`.",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core.comparison import Judges
 from vu_core.context import RunContext
+from vu_core.costs import UNLEARN
 from vu_core.editfiles import EDIT_FILE, LORA_FILE, read_edit, write_edit
 from vu_core.edits import Edit
 from vu_core.errors import RunError
@@ -137,7 +138,7 @@ class _Run:
         )
 
     def all_stages(self) -> None:
-        with self.stages.stage("unlearn") as detail:
+        with self.stages.stage(UNLEARN) as detail:
             edit = self._unlearn(detail)
         if self.plan.evaluation is None:
             return

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vu_core.costs import with_costs
 from vu_core.errors import RunError
 from vu_core.records import Record, read_record
 from vu_core.tables import pooled
@@ -64,13 +65,13 @@ class SideBySide:
 
     def rows(self, group: str) -> dict[str, tuple[Result | None, ...]]:
         """Return by metric the results on a pooled group, one a run; None where a run lacks it."""
-        found = [{r.metric: r for r in record.results if r.group == group} for record in self.records]
+        found = [{r.metric: r for r in with_costs(record) if r.group == group} for record in self.records]
         metrics = dict.fromkeys(metric for results in found for metric in results)
         return {metric: tuple(results.get(metric) for results in found) for metric in metrics}
 
     def groups(self) -> list[str]:
         """Return the pooled groups that any run was measured on."""
-        return list(dict.fromkeys(r.group for record in self.records for r in pooled(record.results)))
+        return list(dict.fromkeys(r.group for record in self.records for r in pooled(with_costs(record))))
 
     def axes(self) -> tuple[Axis, Axis] | None:
         """Return forgetting and keeping as far as all runs were measured by one metric each, else None."""
@@ -171,6 +172,8 @@ def _differences(labels: Sequence[str], records: Sequence[Record]) -> Iterator[s
         "what was forgotten": lambda r: _list(r.request.get("forget")),
         "what was forgotten earlier": lambda r: _list(r.request.get("earlier")),
         "judges": lambda r: _list(f"{role}={judge['name']}" for role, judge in sorted(r.scorers.items())),
+        # A version ends in the hash of the weights.
+        "weights of judges": lambda r: _list(f"{role}={j['version'][-8:]}" for role, j in sorted(r.scorers.items())),
         "device and type": lambda r: f"{r.environment.get('device')} {r.environment.get('dtype')}",
         "end": lambda r: r.status,
     }

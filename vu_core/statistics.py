@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from vu_core.errors import ComputeError
-from vu_core.types import Interval, Measurement
+from vu_core.types import Interval, Measurement, Result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -245,6 +245,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
         corrected[i] = largest
     return corrected
+
+
+def corrected(results: Sequence[Result]) -> list[Result]:
+    """Return ``results`` with their p-values corrected by `holm` for being as many as they are."""
+    p_values = iter(holm([result.p_value for result in results if result.p_value is not None]))
+    return [replace(result, p_holm=None if result.p_value is None else next(p_values)) for result in results]
 
 
 def mean_measurement(

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vu_core.types import FORGET, POOLED, Interval, Result
+from vu_core.types import FORGET, POOLED, RUN, Interval, Result
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,6 +20,8 @@ _NOISE = "~"
 _ACCURACY = "ira"
 _TEXT_WIDTH = 120
 _NEAR = ", a neighbour"
+_FINE = ("nats", "MB")
+_TABLED = (*POOLED, RUN)
 
 
 def rich_table(results: Sequence[Result], forgotten: Sequence[str] = ()) -> Table:
@@ -114,8 +116,8 @@ def most_damaged(results: Sequence[Result], metric: str = _ACCURACY, limit: int 
 
 
 def pooled(results: Sequence[Result]) -> list[Result]:
-    """Return the results of pooled groups, without those of single concepts."""
-    return [result for result in results if result.group in POOLED]
+    """Return the results of pooled groups and of the run itself, without those of single concepts."""
+    return [result for result in results if result.group in _TABLED]
 
 
 def number(value: float | None, unit: str = "%") -> str:
@@ -130,7 +132,7 @@ def short_name(metric: str) -> str:
 
 def _shown(results: Sequence[Result], forgotten: Sequence[str]) -> list[Result]:
     kept = {result.metric for result in results if result.group in POOLED and result.group != FORGET}
-    return [r for r in results if r.group in POOLED or (r.group in forgotten and r.metric not in kept)]
+    return [r for r in results if r.group in _TABLED or (r.group in forgotten and r.metric not in kept)]
 
 
 def _cells(results: Sequence[Result]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -196,6 +198,6 @@ def _interval_of(result: Result, interval: Interval | None, *, sign: str = "") -
 
 
 def _decimals(value: float, unit: str) -> int:
-    if (unit and unit != "nats") or abs(value) >= 10:
+    if (unit and unit not in _FINE) or abs(value) >= 10:
         return 1
     return 4 if 0 < abs(value) < 0.01 else 3

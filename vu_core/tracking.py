@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core.comparison import IMAGES
+from vu_core.costs import with_costs
 from vu_core.editfiles import EDIT_FILE, LORA_FILE
 from vu_core.evaluation import AFTER, BEFORE
 from vu_core.records import RECORD_FILE
@@ -112,7 +113,7 @@ def findings_of(record: Record) -> Findings:
 
 
 def _numbers(record: Record) -> Iterator[tuple[str, float]]:
-    for result in pooled(record.results):
+    for result in pooled(with_costs(record)):
         name = f"{result.metric}/{result.group}"
         values = {"before": result.before, "after": result.after, "change": result.change}
         intervals = (result.before_interval, result.after_interval, result.interval)

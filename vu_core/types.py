@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FORGET, RETAIN, NEIGHBOURS, ALL = "forget", "retain", "neighbours", "all"
 POOLED = (FORGET, RETAIN, NEIGHBOURS, ALL)
+RUN = "run"
 
 Direction = Literal["up", "down", "reference", "none"]
 
@@ -227,7 +228,8 @@ class Result:
 
     Attributes:
         metric: Name of the metric, with the scorer and the scale where the number depends on them.
-        group: ``"forget"``, ``"retain"``, ``"neighbours"``, ``"all"`` of them, or a concept's name.
+        group: ``"forget"``, ``"retain"``, ``"neighbours"``, ``"all"`` of them, or a concept's name; ``"run"`` where the
+            number is none of samples, but of the run itself: see `vu_core.costs`.
         before: Of the base model; None when it cannot be computed (see ``note``).
         after: Of the edited model; None when it cannot be computed, or there is none.
         change: After minus before, over the samples measured both times.

@@ -45,6 +45,7 @@ class Verdict:
         before: What was seen by the judge's role, of the base model's picture.
         after: The same of the edited model's picture.
         split: Of a dataset's picture, about which a classifier was asked: what it answered stands by its kind.
+        synonym: Whether the prompt asks for a forgotten concept in other words than its own.
     """
 
     sample: str
@@ -55,6 +56,7 @@ class Verdict:
     before: dict[str, Seen] = field(default_factory=dict)
     after: dict[str, Seen] = field(default_factory=dict)
     split: str = ""
+    synonym: bool = False
 
 
 class Verdicts:
@@ -80,6 +82,7 @@ class Verdicts:
                     prompt=sample.prompt,
                     seed=sample.seed,
                     split=sample.split,
+                    synonym=sample.synonym,
                 ),
             )
             getattr(row, name).update({role: values[i] for role, values in seen.items() if i in values})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -70,12 +71,28 @@ def test_every_concept_is_forgotten_in_turn_and_pooled(vu, work):
     assert [run["forget"] for run in bench["runs"]] == list(ANIMALS)
     assert work == {"edits": 5, "pictures": 5 + 25, "models": 1}
     assert bench["work"] == {"runs": 5, "runs_already_there": 0, "drawn": 30, "cached": 20}
+    assert "measured on: run" in result.stdout
+    costs = {row["metric"]: row for row in bench["costs"]}
+    assert list(costs) == ["unlearn_time", "unlearn_memory", "edit_size"]
+    assert costs["unlearn_time"]["concepts"] == 5 and costs["unlearn_time"]["before"] is None
+    each = [run["seconds"]["unlearn"] for run in bench["runs"]]
+    assert costs["unlearn_time"]["after"] == pytest.approx(sum(each) / 5, abs=1e-3)
 
 
 def test_another_judge_judges_every_run(vu):
     assert vu(*BENCH, "--forget", "cat", "--scorer", "object=toy-dull").exit_code == 0
     record = json.loads(Path("bench/repaint/object-cat-seed0/record.json").read_text())
     assert record["scorers"]["object"]["name"] == "toy-dull"
+
+
+def test_other_words_for_what_is_forgotten_are_not_in_the_matrix(vu):
+    own = (files("vu_toy_world") / "toy-quick@1.toml").read_text().replace("toy-quick@1", "words@1")
+    Path("words.toml").write_text(own + '[synonyms]\ncat = ["wildcat", "housecat"]\n')
+    done = vu("bench", "words.toml", *BENCH[2:], "--forget", "cat,dog")
+    assert done.exit_code == 0, done.output
+    verdicts = Path("bench/repaint/object-cat-seed0/verdicts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["synonym"] for line in verdicts].count(True) == 2
+    assert bench_of()["interference"]["repaint"]["n"] == [[1] * 5, [1] * 5]
 
 
 def test_each_run_is_a_run(vu):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -306,6 +306,15 @@ def test_options_of_a_metric_are_checked(monkeypatch):
     assert metric_use(entry, {"strength": 2.0}, REQUEST, ()).config == Options(2.0)
     with pytest.raises(ConfigError, match=r"metric 'toy'.*strength"):
         metric_use(entry, {"strenght": 2}, REQUEST, ())
+
+
+@pytest.mark.parametrize(("least", "given"), [(12, True), (13, False)])
+def test_of_fewer_pictures_than_the_protocol_asks_for_there_is_no_number(tmp_path, least, given):
+    results, problems = evaluated(tmp_path, uses=[replace(use(), least=least)])
+    assert [(r.group, r.n, r.after is not None, r.interval is not None) for r in results] == [
+        (group, 12, given, given) for group in ("forget", "retain")
+    ]
+    assert not problems and ("12 pictures are too few, the protocol asks for 13" in results[0].note) == (not given)
 
 
 def test_labels_of_classes_are_the_first_of_equals():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -74,6 +75,13 @@ def test_a_verdict_that_is_missing_is_left_out_and_no_success():
     broken = Verdict(sample="dog-9", cluster="dog-9", attributes={"object": "dog"}, before={"object": "dog"}, after={})
     found = matrix((CAT, set(), [*verdicts({"cat": 0, "dog": 6}), broken], "0"))
     assert found.cells[CAT, DOG].n == 6 and (CAT, FOX) not in found.cells
+
+
+def test_pictures_of_other_words_are_no_pictures_of_the_concept():
+    rows = list(verdicts({"cat": 0, "dog": 6}))
+    other_words = [replace(row, sample=f"{row.sample}-kitty", synonym=True, after=row.before) for row in rows[:6]]
+    found = matrix((CAT, set(), [*rows, *other_words], "0"))
+    assert found.cells == matrix((CAT, set(), rows, "0")).cells and found.cells[CAT, CAT].n == 6
 
 
 def test_as_json_it_has_a_matrix_a_number_and_the_worst_with_intervals():

@@ -7,7 +7,8 @@ import statistics
 
 import pytest
 
-from vu_core.pooling import Single, pool
+from vu_core.pooling import Single, corrected_rows, pool
+from vu_core.statistics import holm
 from vu_core.types import Result
 
 
@@ -33,6 +34,21 @@ def test_each_metric_and_group_is_a_row():
     other = Single(concept="dog", seed=0, results=[result(0, 50), result(90, 90, "ira", "retain")])
     rows = {(row.result.metric, row.result.group): row.result for row in pool("uce", "object", [both, other])}
     assert rows["ua", "forget"].after == 75 and rows["ira", "retain"].change == -5
+
+
+def test_tests_of_a_whole_table_are_corrected_together():
+    """A run's own correction, for its own tests, says nothing about the table."""
+    draw = random.Random(0)
+    singles = []
+    for i in range(12):
+        metrics = [("ua", "forget", 80.0), ("ira", "retain", -2.0), ("cra", "retain", 0.0)]
+        found = [result(50, 50 + shift + draw.gauss(0, 5), m, g, p_holm=0.5) for m, g, shift in metrics]
+        singles.append(Single(concept=str(i), seed=0, results=found))
+    rows = pool("uce", "object", singles)
+    p_values = [row.result.p_value for row in rows]
+    assert None not in p_values
+    assert [row.result.p_holm for row in corrected_rows(rows)] == pytest.approx(holm(p_values))
+    assert corrected_rows(pool("uce", "object", runs([(0, 100)], p_holm=0.5)))[0].result.p_holm != 0.5
 
 
 def test_intervals_resample_concepts():

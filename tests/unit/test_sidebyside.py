@@ -39,6 +39,16 @@ def test_the_front_holds_what_no_other_run_outdoes(tmp_path):
     assert (forgetting.metric, forgetting.values, keeping.metric) == ("ua", (50, 90, 90, 10, 100), "ira")
 
 
+def test_judges_of_one_name_and_other_weights_are_told_apart(tmp_path):
+    def judged(version):
+        return trade(tmp_path / version, 90, 90, scorers={"features": {"name": "emoji-features", "version": version}})
+
+    folders = [judged("1.0, sha256 aaaaaaaa"), judged("1.0, sha256 bbbbbbbb")]
+    (said,) = side_by_side(folders).differences()
+    assert said.startswith("different weights of judges: ")
+    assert "features=aaaaaaaa" in said and "features=bbbbbbbb" in said
+
+
 def test_equals_are_both_on_the_front(tmp_path):
     assert side_by_side([trade(tmp_path / name, 90, 90) for name in "ab"]).front() == ("a", "b")
 

@@ -24,7 +24,7 @@ def show(record: BenchRecord) -> None:
 
     console = Console(highlight=False)
     if record.table:
-        for kind, group in dict.fromkeys((row.kind, row.result.group) for row in record.table):
+        for kind, group in dict.fromkeys((row.kind, row.result.group) for row in (*record.table, *record.costs)):
             print_whole(_table(record, kind, group))
         console.print("Means over n concepts, each forgotten in a run of its own; 95 % intervals over concepts")
         if names := names_line([row.result for row in record.table]):
@@ -50,7 +50,7 @@ def _table(record: BenchRecord, kind: str, group: str) -> Table:
 
     It has a row for each unlearner below that of the base model, and a column for each metric.
     """
-    rows = [row for row in record.table if (row.kind, row.result.group) == (kind, group)]
+    rows = [row for row in (*record.table, *record.costs) if (row.kind, row.result.group) == (kind, group)]
     found = {(row.unlearner, row.result.metric): row for row in rows}
     base = {row.result.metric: row.result for row in reversed(rows)}
     metrics = list(dict.fromkeys(metric for _, metric in found))

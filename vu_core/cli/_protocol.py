@@ -26,6 +26,7 @@ def protocol_rows(protocol: Protocol) -> dict[str, str]:
         "seeds": f"{seeds}({protocol.noise} noise)" if protocol.noise else "",
         "sampler": drawn,
         "scorers": ", ".join(f"{role}: {name}" for role, name in protocol.scorers.items()),
+        "smallest sample": f"{protocol.min_samples} pictures" if protocol.min_samples > 1 else "",
         "metrics": ", ".join(_with_options(name, options) for name, options in protocol.metrics.items()),
         **{f"needs {name}": what for name, what in protocol.needs.items()},
         "as published": str(protocol.original or ""),

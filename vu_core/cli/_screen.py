@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vu_core.costs import with_costs
 from vu_core.editfiles import LORA_FILE
 from vu_core.report import CONTACT_SHEET, PAGE, loading_lines
 from vu_core.tables import damage_line, names_line, noise_line, rich_table
@@ -86,7 +87,7 @@ def show_measured(record: Record, *, kept: bool) -> None:
     if record.results:
         compared = bool(record.applied)
         forgotten = [name for edit in record.applied for name in edit["forget"]]
-        console.print(rich_table(record.results, forgotten if len(forgotten) > 1 else ()))
+        console.print(rich_table(with_costs(record), forgotten if len(forgotten) > 1 else ()))
         drawn = any(stage.name.startswith("sample") for stage in record.stages)
         same = f"Same {'prompts and noise' if drawn else 'pictures'} before and after" if compared else ""
         if earlier := record.request.get("earlier"):

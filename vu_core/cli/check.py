@@ -74,5 +74,15 @@ def _print_json(record: PluginRecord, rows: Sequence[Mapping[str, str]]) -> None
 def _print_table(rows: Sequence[Mapping[str, str]]) -> None:
     from vu_core.cli._output import print_table
 
-    cells = [(row["check"], row["component"] or "-", row["outcome"], row["message"]) for row in rows]
+    wanting: dict[str, list[str]] = {}
+    for row in rows:
+        if row["outcome"] == SKIPPED:
+            wanting.setdefault(row["message"], []).append(row["check"])
+    cells = []
+    for row in rows:
+        # One row for all checks of a component that want the same files.
+        checks = wanting.pop(row["message"], []) if row["outcome"] == SKIPPED else [row["check"]]
+        if checks:
+            name = checks[0] if len(checks) == 1 else f"{len(checks)} checks"
+            cells.append((name, row["component"] or "-", row["outcome"], row["message"]))
     print_table(("CHECK", "COMPONENT", "OUTCOME", "MESSAGE"), cells)

@@ -194,7 +194,8 @@ class Case:
         except CheckError:
             raise
         except DataError as error:
-            raise CheckSkipped(str(error)) from error
+            subject = self.component.label if self.component else self.plugin.record.name
+            raise CheckSkipped(f"{subject} cannot be checked: {error}") from error
         except (Exception, SystemExit) as error:
             message = error.message if isinstance(error, VuError) else " ".join(str(error).split())
             traceback = f"See the traceback: pytest --pyargs vu_core.testing --vu-plugin {self.plugin.record.name}"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from vu_core.protocols import read_protocol
 
 PEOPLE = {"George_W_Bush": 30, "Tony_Blair": 12, "Laura_Bush": 11, "Aaron_Eckhart": 1}
 WORDNET = ("n01440764", "n02102040", "n03888257")
@@ -22,8 +25,8 @@ def picture(path: Path, shade: int) -> None:
     Image.new("RGB", (6, 4), (shade % 256, 7, 200)).save(path)
 
 
-def write_lfw(root: Path) -> None:
-    for name, count in PEOPLE.items():
+def write_lfw(root: Path, people: dict[str, int] = PEOPLE) -> None:
+    for name, count in people.items():
         for number in range(1, count + 1):
             picture(root / "lfw" / name / f"{name}_{number:04d}.jpg", number)
 
@@ -123,6 +126,18 @@ def copies(tmp_path_factory) -> Path:
     write_cifar10(root / "cifar10")
     write_cifar100(root / "cifar100")
     write_svhn(root / "svhn")
+    return root
+
+
+@pytest.fixture(scope="session")
+def asked_for(copies, tmp_path_factory) -> Path:
+    """The copies, with all the people whom lfw-identity@1 draws."""
+    root = tmp_path_factory.mktemp("asked-for")
+    for folder in copies.iterdir():
+        if folder.name != "lfw":
+            (root / folder.name).symlink_to(folder)
+    protocol = read_protocol(Path(str(files("vu_datasets") / "protocols/lfw-identity-1.toml")))
+    write_lfw(root / "lfw", {name.replace(" ", "_"): 10 for name in protocol.grid["person"]})
     return root
 
 

@@ -17,5 +17,6 @@ def test_without_files_what_needs_them_is_skipped(empty_dir) -> None:
 
 
 @testing.parametrize("vu-datasets")
-def test_conformance(check: testing.Case, data_dir) -> None:
+def test_conformance(check: testing.Case, asked_for, monkeypatch) -> None:
+    monkeypatch.setenv("VU_DATA_DIR", str(asked_for))
     check()

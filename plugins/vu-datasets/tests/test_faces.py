@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-import textwrap
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -171,10 +171,11 @@ def test_conformance_with_photographs(check: testing.Case) -> None:
     check()
 
 
-def tutorial_protocol(**lines: str) -> str:
-    """Return the protocol that the tutorial tells to write, with some lines changed."""
-    page = (Path(__file__).parents[3] / "docs/tutorials/replace-a-person.md").read_text(encoding="utf-8")
-    text = textwrap.dedent(re.search(r'^    name = "people@1"\n(    .*\n)+', page, flags=re.MULTILINE)[0])
+def published_protocol(people: list[str], **lines: str) -> str:
+    """Return lfw-identity@1 with other people, and with some lines changed."""
+    text = (files("vu_datasets") / "protocols/lfw-identity-1.toml").read_text(encoding="utf-8")
+    text, count = re.subn(r"^person = \[\n(    .*\n)+\]$", f"person = {json.dumps(people)}", text, flags=re.MULTILINE)
+    assert count == 1
     for key, value in lines.items():
         text, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
         assert count == 1
@@ -185,8 +186,8 @@ def test_one_person_replaced_by_another_from_the_photographs_to_the_table(tmp_pa
     """The whole way of the tutorial, on a pipeline of random weights, which draws nobody."""
     pytest.importorskip("vu_fade")
     testing.write_pipeline(tmp_path / "pipeline")
-    smaller = tutorial_protocol(person='"all"', seeds="[0]", steps="2", height="16", width="16")
-    (tmp_path / "people.toml").write_text(smaller)
+    smaller = {"seeds": "[0]", "min_samples": "10", "steps": "2", "height": "16", "width": "16"}
+    (tmp_path / "people.toml").write_text(published_protocol([HOPPER, COLLINS], **smaller))
     arguments = ["run", "fade", "--model", str(tmp_path / "pipeline"), "--dataset", "lfw", "--preset", "none"]
     arguments += ["--forget", HOPPER, "--replace-with", COLLINS, "--protocol", str(tmp_path / "people.toml")]
     arguments += ["-o", "steps=2", "-o", "pictures_each=3", "-o", "batch_size=2", "--out", str(tmp_path / "run")]
@@ -196,6 +197,8 @@ def test_one_person_replaced_by_another_from_the_photographs_to_the_table(tmp_pa
     assert record["edit"]["info"]["overwriting"] == [[f"a photo of {HOPPER}", f"a photo of {COLLINS}"]]
     assert record["scorers"]["person"]["version"] == LfwFaces().version
     results = {(row["metric"], row["group"]): (row["after"], row["n"]) for row in record["results"]}
-    assert results["ua", "forget"] == (100.0, 2) and results["unrecognised", "forget"] == (100.0, 2)
-    assert results["ua_recognised", "forget"] == results["replaced", "forget"] == (0.0, 2)
-    assert results["ira", "retain"] == (0.0, 2)
+    assert results["ua", "forget"] == results["unrecognised", "forget"] == (100.0, 10)
+    assert results["ua_recognised", "forget"] == results["replaced", "forget"] == (0.0, 10)
+    assert results["ira", "retain"] == (0.0, 10) and results["h_c", "all"] == (0.0, 20)
+    said = [sentence.partition("published: ")[2] for sentence in record["warnings"]]
+    assert {"people: ten here, two in the tutorial", "steps: 2 here, 50 as published"} <= set(said)

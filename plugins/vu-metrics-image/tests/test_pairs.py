@@ -16,7 +16,7 @@ from torchmetrics.functional.image import (
     peak_signal_noise_ratio,
     structural_similarity_index_measure,
 )
-from vu_metrics_image.pairs import FeatureCosine, Lpips, MsSsim, PairMean, PixelPairs, Psnr, Ssim
+from vu_metrics_image.pairs import MS_SSIM_SIDE, FeatureCosine, Lpips, MsSsim, PairMean, PixelPairs, Psnr, Ssim
 from vu_metrics_image.plugin import vu_metrics
 
 from vu_core import Batch, ComputeError, Concept, Measurement, MetricSpec, Request, Sample
@@ -298,3 +298,52 @@ def test_nothing_to_compare_with_is_refused(metric):
     one = whole()
     with pytest.raises(ComputeError, match="no pictures from before unlearning"):
         measured(metric, Batch(samples=one.samples, images=one.images, scores=one.scores))
+
+
+# Less precision: pictures that a model computed in 16 bits, and features that a scorer gives in 16 bits.
+
+
+def smooth(count: int, seed: int, side: int) -> torch.Tensor:
+    """Pictures float32 in [0, 1] whose neighbours resemble each other, as a model's do."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, 12, 12, generator=generator)
+    return torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def saved(pictures: torch.Tensor) -> torch.Tensor:
+    return (pictures.float() * 255).round().to(torch.uint8)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("metric", "tolerance"), [(Psnr, 0.1), (Ssim, 0.01), (MsSsim, 0.01)])
+def test_pictures_computed_in_half_precision_give_nearly_the_same_number(metric, tolerance, dtype):
+    then, moved = smooth(3, 0, MS_SSIM_SIDE), smooth(3, 1, MS_SSIM_SIDE)
+    now = 0.8 * then + 0.2 * moved
+    exact, near = (
+        measured(metric, batch(saved(now.to(precision)), saved(then.to(precision))))["retain"].value
+        for precision in (torch.float32, dtype)
+    )
+    assert exact != near and near == pytest.approx(exact, abs=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("metric", "role"), FEATURES.items())
+def test_features_of_half_precision_give_nearly_the_same_distance(metric, role, dtype):
+    """Only what the features lose is lost: the difference of a pair is taken in float64."""
+    generator = torch.Generator().manual_seed(5)
+    then = torch.randn(12, 512, generator=generator)
+    now = then + 0.3 * torch.randn(12, 512, generator=generator)
+    images = pictures(12, 0)
+    exact, near = (
+        measured(metric, batch(images, images, **{role: (now.to(precision), then.to(precision))}))["retain"].value
+        for precision in (torch.float32, dtype)
+    )
+    assert exact != near and near == pytest.approx(exact, rel=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("metric", [*PIXELS, MsSsim])
+def test_pictures_in_half_precision_themselves_are_refused(metric, dtype):
+    images = smooth(3, 0, MS_SSIM_SIDE).to(dtype)
+    with pytest.raises(ComputeError, match=f"pictures of {dtype} were given"):
+        measured(metric, batch(images, images))

@@ -158,6 +158,12 @@ def vu_protocols() -> Iterator[ProtocolSpec]:
         file="vu_datasets:protocols/mace-celebrity-1.toml",
     )
     yield ProtocolSpec(
+        name="lfw-identity@1",
+        summary="Ten people of LFW, ten wordings, twelve seeds: 1,200 pictures, judged by whose face they show.",
+        reference="https://github.com/LeonardoSanBenitez/vision-unlearning",
+        file="vu_datasets:protocols/lfw-identity-1.toml",
+    )
+    yield ProtocolSpec(
         name="imagenette-objects@1",
         summary="Ten pictures of each of Imagenette's ten classes, each with its own seed, from ESD's list.",
         reference="https://github.com/rohitgandikota/erasing",

@@ -8,6 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from vu_core.costs import with_costs
 from vu_core.editfiles import EDIT_FILE, LORA_FILE
 from vu_core.records import RECORD_FILE, Record
 from vu_core.report import CONTACT_SHEET
@@ -95,7 +96,7 @@ def _body(
     if sheet:
         yield from ("", f"![before and after, same prompts and noise]({CONTACT_SHEET})")
     if record.results:
-        yield from ("", *as_markdown(record.results), "", damage_line(record.results, record.request["neighbours"]))
+        yield from ("", *as_markdown(with_costs(record)), "", damage_line(record.results, record.request["neighbours"]))
     if record.protocol is not None:
         yield from ("", f"Intervals are 95 %, of the change; protocol `{record.protocol['name']}`.")
     if public["warnings"]:

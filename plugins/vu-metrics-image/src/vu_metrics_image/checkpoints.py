@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,25 @@ def read_weights(name: str, source: str, file: Path | None = None) -> tuple[dict
     if not isinstance(tensors, dict):
         raise PluginError(f"'{path}' holds a {type(tensors).__name__}, not tensors by name")
     return tensors, sha256
+
+
+def carried(module: str, name: str, *, package: str, hint: str) -> Path:
+    """Return a file that an installed package carries, without importing the package.
+
+    Args:
+        module: Its top-level module.
+        name: The file's path within the module.
+        package: What brings it.
+        hint: How to install it, for the message when it is missing.
+
+    Raises:
+        DataError: The package is not installed.
+    """
+    found = find_spec(module)
+    path = Path(found.origin).parent / name if found and found.origin else Path(name)
+    if not path.is_file():
+        raise DataError(f"'{path.name}' comes with the package '{package}', which is not installed", hint=hint)
+    return path
 
 
 def fill(network: Any, tensors: dict[str, Any], file: str) -> None:

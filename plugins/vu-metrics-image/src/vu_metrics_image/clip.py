@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional as F
@@ -19,6 +18,7 @@ from torch.nn import functional as F
 from vu_core import Classes, DataError, Detections, PluginError
 from vu_core.files import sha256_of_file, torch_checkpoint
 from vu_metrics_image.config import INAPPROPRIATE
+from vu_metrics_image.resizing import middle
 
 BASE = "openai/clip-vit-base-patch32"
 LARGE = "openai/clip-vit-large-patch14"
@@ -94,12 +94,7 @@ class Clip:
 
     def _prepared(self, picture: torch.Tensor) -> torch.Tensor:
         side = self._model.config.vision_config.image_size
-        image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
-        scale = side / min(image.size)
-        image = image.resize([max(side, int(length * scale)) for length in image.size], Image.Resampling.BICUBIC)
-        left, top = (round((length - side) / 2) for length in image.size)
-        cut = image.crop((left, top, left + side, top + side))
-        pixels = torch.from_numpy(np.array(cut)).permute(2, 0, 1).float() / 255
+        pixels = middle(picture, side, side, Image.Resampling.BICUBIC)
         mean, deviation = (torch.tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
         return (pixels - mean) / deviation
 

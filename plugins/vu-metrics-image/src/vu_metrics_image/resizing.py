@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 
@@ -44,9 +45,27 @@ def clean(images: torch.Tensor, side: int) -> torch.Tensor:
         images: float32 (N, C, H, W) in [0, 255].
         side: New height and width.
     """
-    from PIL import Image
-
     planes = images.cpu().flatten(0, 1).numpy()
     resized = [np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BICUBIC)) for plane in planes]
     stacked = torch.from_numpy(np.stack(resized)).clamp(0, 255)
     return stacked.view(*images.shape[:2], side, side).to(images.device)
+
+
+def middle(picture: torch.Tensor, shorter: int, side: int, filtered: Image.Resampling) -> torch.Tensor:
+    """Return the middle of a picture scaled by its shorter side, as torchvision prepares it for published networks.
+
+    Args:
+        picture: uint8 (3, H, W) RGB.
+        shorter: New length of its shorter side.
+        side: Height and width of what is cut out.
+        filtered: Pillow's filter; the scaled picture is rounded to whole numbers.
+
+    Returns:
+        float32 (3, side, side) in [0, 1].
+    """
+    image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    least = min(image.size)
+    image = image.resize([shorter * length // least for length in image.size], filtered)
+    left, top = (round((length - side) / 2) for length in image.size)
+    cut = image.crop((left, top, left + side, top + side))
+    return torch.from_numpy(np.array(cut)).permute(2, 0, 1).float() / 255

@@ -13,6 +13,8 @@ _inception = partial(
     role="features",
 )
 
+_mobilenet = partial(ScorerSpec, reference="arXiv:1801.04381")
+
 _clip = partial(ScorerSpec, reference="arXiv:2103.00020")
 
 CLIPS = (
@@ -87,6 +89,28 @@ SCORERS = (
         summary="Features of FID's Inception, pictures resized as clean-fid does: Pillow's bicubic.",
         target="vu_metrics_image.inception:clean_fid",
         reference="arXiv:2104.11222",
+    ),
+    _mobilenet(
+        name="mobilenet-v2-imagenet",
+        summary="The 1280 features of torchvision's MobileNetV2, trained on ImageNet.",
+        target="vu_metrics_image.mobilenet:features",
+        outputs="features",
+        role="features",
+    ),
+    _mobilenet(
+        name="imagenette-mobilenet-v2",
+        summary="Which of Imagenette's ten classes MobileNetV2 sees, or another of ImageNet's thousand.",
+        target="vu_metrics_image.mobilenet:imagenette",
+        outputs="classes",
+        role="object",
+    ),
+    ScorerSpec(
+        name="brisque-live",
+        summary="BRISQUE with the support vectors of its authors: how natural a picture looks.",
+        target="vu_metrics_image.brisque:Brisque",
+        reference="doi:10.1109/TIP.2012.2214050",
+        outputs="features",
+        role="quality",
     ),
     ScorerSpec(
         name="open-nsfw",

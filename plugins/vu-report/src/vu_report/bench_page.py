@@ -44,7 +44,7 @@ def bench_page(folder: Path, registry: Registry) -> dict[str, Any]:
         RunError: ``bench.json`` is damaged or has another schema.
     """
     bench = _read(folder)
-    pooled, help_of = _pooled(bench["table"]), facts.summaries(registry)
+    pooled, help_of = _pooled([*bench["table"], *bench.get("costs", ())]), facts.summaries(registry)
     done = [run for run in bench["runs"] if run["status"] == "finished"]
     records = {run["folder"]: read_record(folder / run["folder"]) for run in done}
     verdicts = [(item, _verdict(item)) for item in pooled]

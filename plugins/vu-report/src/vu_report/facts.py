@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vu_core.costs import SUMMARIES as COSTS
 from vu_core.editfiles import LORA_FILE
 from vu_core.errors import VuError
 from vu_core.events import EVENTS_FILE
@@ -114,8 +115,8 @@ def loading_lines(folder: Path, registry: Registry) -> list[str]:
 
 
 def summaries(registry: Registry) -> dict[str, str]:
-    """Return what each installed metric measures, by its name."""
-    return {entry.spec.name: entry.spec.summary for entry in registry.entries("metric")}
+    """Return what each installed metric and each cost measures, by its name."""
+    return {**COSTS, **{entry.spec.name: entry.spec.summary for entry in registry.entries("metric")}}
 
 
 def names(found: Sequence[str]) -> str:

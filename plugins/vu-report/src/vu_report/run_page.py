@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core.comparison import IMAGES
+from vu_core.costs import with_costs
 from vu_core.records import Record, read_record
 from vu_core.runspec import RUN_FILE
 from vu_core.tables import pooled
@@ -42,7 +43,7 @@ def run_page(folder: Path, registry: Registry) -> dict[str, Any]:
     forget, neighbours = record.request.get("forget", []), record.request.get("neighbours", [])
     logged = facts.series(folder)
     help_of = facts.summaries(registry)
-    rows = rows_of(pooled(record.results), help_of)
+    rows = rows_of(pooled(with_costs(record)), help_of)
     shown = galleries([Source(label="after", folder=folder)], forget, neighbours)
     return {
         "title": title_of(record),

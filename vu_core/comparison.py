@@ -62,6 +62,7 @@ class Comparison(Evidence):
         *,
         compared: bool,
         retrained: int = 0,
+        untrained: int = 0,
         watch: Callable[[str, Judged], None],
     ) -> tuple[list[Result], list[str]]:
         """Return the results of every metric on the pictures drawn, and a sentence for every one that failed."""

@@ -31,7 +31,10 @@ _TOLERANCE = 1e-6
 _NOTHING_AFTER = (
     Measurement(group=RETAIN, value=None, n=0, note="it compares pictures before and after, and none is after"),
 )
-_NO_REFERENCE = Measurement(group=ALL, value=None, n=0, note=NO_REFERENCE)
+_NOBODY = {
+    "retrained": NO_REFERENCE,
+    "untrained": "nothing to compare with: the model does not say how it was before training",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +163,7 @@ class Meters:
         samples: What the sets consist of.
         sets: Names of the sets: `BEFORE`, and `AFTER` where something came after.
         retrained: Names of the sets that are the answers of retrained models.
+        untrained: Names of the sets that are the answers of untrained ones.
     """
 
     def __init__(
@@ -168,9 +172,10 @@ class Meters:
         samples: Sequence[Sample],
         sets: Sequence[str],
         retrained: Sequence[str] = (),
+        untrained: Sequence[str] = (),
     ) -> None:
         kinds = sorted({kind for sample in samples for kind in sample.attributes})
-        self._uses = [_Use(use, kinds, sets, retrained) for use in metrics]
+        self._uses = [_Use(use, kinds, sets, retrained, untrained) for use in metrics]
 
     def take(self, judged: Mapping[str, Judged]) -> None:
         """Give every metric some samples, as judged in each set."""
@@ -200,12 +205,21 @@ def _corrected(results: Sequence[Result]) -> list[Result]:
 class _Use:
     """One metric on all that it is measured on: each set of pictures, or before and after as pairs."""
 
-    def __init__(self, use: MetricUse, kinds: Sequence[str], sets: Sequence[str], retrained: Sequence[str]) -> None:
-        self._use, self._compares, self._retrained = use, use.spec.compares, retrained
+    def __init__(
+        self,
+        use: MetricUse,
+        kinds: Sequence[str],
+        sets: Sequence[str],
+        retrained: Sequence[str],
+        untrained: Sequence[str],
+    ) -> None:
+        self._use, self._compares = use, use.spec.compares
+        self._retrained, self._untrained = retrained, untrained
         measured = {
             "before": [name for name in sets if name == AFTER],
             # Of one retrained model alone there is nothing to hold it against.
             "retrained": [*sets, *(retrained if len(retrained) > 1 else ())] if retrained else [],
+            "untrained": [*sets, *retrained] if untrained else [],
         }
         self._meters = {name: _Meter(use, kinds) for name in measured.get(self._compares, [*sets, *retrained])}
 
@@ -216,7 +230,9 @@ class _Use:
             if self._compares == "before":
                 one = one.compared_with(judged[BEFORE])
             elif self._compares == "retrained":
-                one = one.beside([judged[other] for other in self._retrained if other != name])
+                one = one.beside(retrained=[judged[other] for other in self._retrained if other != name])
+            elif self._compares == "untrained":
+                one = one.beside(untrained=[judged[other] for other in self._untrained])
             meter.take(one)
 
     def take_reference(self, judged: Judged) -> None:
@@ -232,7 +248,8 @@ class _Use:
         if self._compares == "before":
             return [_of_pairs(self._use, label, measured) for measured in found.get(AFTER, _NOTHING_AFTER)]
         if not found:
-            return [_alone(self._use, label, _NO_REFERENCE)]
+            nothing = Measurement(group=ALL, value=None, n=0, note=_NOBODY[self._compares])
+            return [_alone(self._use, label, nothing)]
         results = _paired(self._use, label, found[BEFORE], found.get(AFTER))
         retrained = [{m.group: m for m in found[name]} for name in self._retrained if name in found]
         return [

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from vu_core.answers import AnswerFile, Question, answer
 from vu_core.evaluation import AFTER, BEFORE, Meters
-from vu_core.evidence import Evidence, retrained_name
-from vu_core.interfaces import MODEL, Batch
+from vu_core.evidence import Evidence, names_of
+from vu_core.interfaces import MODEL, Batch, Retrains
 from vu_core.judging import Judged
-from vu_core.retrained import read_retrained
+from vu_core.retrained import read_retrained, untrained_edits
 
 if TYPE_CHECKING:
     from vu_core.edits import Edit
@@ -44,6 +44,11 @@ class Examination(Evidence):
         """Return the edits of the retrained models that ``edits`` are held against."""
         return read_retrained(self.plan.retrained, edits)
 
+    def untrained(self) -> tuple[Edit, ...]:
+        """Return the edits that undo all training; none where no metric needs them or the model cannot tell."""
+        needed = any(use.spec.compares == "untrained" for use in self.plan.metrics)
+        return untrained_edits(self.model) if needed and isinstance(self.model, Retrains) else ()
+
     def answers(self, name: str) -> AnswerFile:
         """Return the file of the answers called ``name``."""
         return AnswerFile(self.folder / "answers" / f"{name}.safetensors")
@@ -54,13 +59,14 @@ class Examination(Evidence):
         *,
         compared: bool,
         retrained: int = 0,
+        untrained: int = 0,
         watch: Callable[[str, Judged], None],
     ) -> tuple[list[Result], list[str]]:
         """Return the results of every metric on the answers, and a sentence for every one that failed."""
-        others = [retrained_name(number) for number in range(retrained)]
+        again, never = names_of("retrained", retrained), names_of("untrained", untrained)
         sets = [BEFORE, *([AFTER] if compared else [])]
-        meters = Meters(self.plan.metrics, self.plan.samples, sets, others)
-        for by_set in self._batches([*sets, *others]):
+        meters = Meters(self.plan.metrics, self.plan.samples, sets, again, never)
+        for by_set in self._batches([*sets, *again, *never]):
             for name in sets:
                 watch(name, by_set[name])
             meters.take(by_set)

@@ -423,6 +423,8 @@ class Batch:
             real pictures, which have nothing to do with this batch's samples, of which there may be none. Else None.
         retrained: The answers of models that never learned what is forgotten, to the same images, for a metric
             whose spec says ``compares="retrained"``: one `Answers` a model, at least one. Else none.
+        untrained: The answers of untrained networks, each with random weights of its own, for a metric whose spec
+            says ``compares="untrained"``: one `Answers` a network, at least one. Else none.
     """
 
     samples: Sequence[Sample]
@@ -430,6 +432,7 @@ class Batch:
     scores: Mapping[str, Any]
     reference: Batch | None = None
     retrained: Sequence[Answers] = ()
+    untrained: Sequence[Answers] = ()
 
 
 class Metric(Protocol):

@@ -162,19 +162,24 @@ def measure(
     retrained = evidence.retrained((*earlier, *edits))
     if retrained:
         with stages.stage(f"{evidence.stage} retrained") as detail:
-            detail.update(evidence.obtain_retrained(retrained))
+            detail.update(evidence.obtain_others("retrained", retrained))
+    untrained = evidence.untrained()
+    if untrained:
+        with stages.stage(f"{evidence.stage} untrained") as detail:
+            detail.update(evidence.obtain_others("untrained", untrained))
     record.retrained = [_facts(edit) for edit in retrained]
     record.model = {**record.model, "fingerprint": model.fingerprint(), "revision": getattr(model, "revision", None)}
     with stages.stage("evaluate"):
-        _evaluate(evidence, record, judges, compared=bool(edits), retrained=len(retrained))
+        counts = {"retrained": len(retrained), "untrained": len(untrained)}
+        _evaluate(evidence, record, judges, compared=bool(edits), **counts)
     evidence.cache.trim()
 
 
-def _evaluate(evidence: Evidence, record: Record, judges: Judges, *, compared: bool, retrained: int) -> None:
+def _evaluate(evidence: Evidence, record: Record, judges: Judges, *, compared: bool, **others: int) -> None:
     scorers = judges.of(evidence.plan)
     record.scorers = {role: {"name": scorer.name, "version": scorer.version} for role, scorer in scorers.items()}
     verdicts = Verdicts()
-    results, errors = evidence.measure(scorers, compared=compared, retrained=retrained, watch=verdicts.watch)
+    results, errors = evidence.measure(scorers, compared=compared, watch=verdicts.watch, **others)
     verdicts.write(record.folder / VERDICTS_FILE)
     record.results[:] = results
     record.errors += errors

@@ -1,4 +1,4 @@
-"""Finding the retrained models that a run is held against: edits of the unlearner ``retrain`` that forgot the same."""
+"""The other models that a run is held against: retrained ones, found by what they forgot, and untrained ones."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from vu_core.types import Request
 
 if TYPE_CHECKING:
     from vu_core.edits import Edit
+    from vu_core.interfaces import Retrains
 
 RETRAIN = "retrain"
+
+UNTRAINED = range(1_000_000, 1_000_005)
+"""Seeds of untrained networks: none that a training is likely to have begun from."""
+
+_COMPONENT = "classifier"
 
 
 def find_retrained(folders: Iterable[Path], request: Request, data: Mapping[str, Any]) -> tuple[Path, ...]:
@@ -54,6 +60,18 @@ def read_retrained(files: Sequence[Path], edits: Sequence[Edit]) -> tuple[Edit, 
     """
     read = (read_edit(file) for file in files)
     return tuple(edit for edit in read if not any(_same(edit, other) for other in edits))
+
+
+def untrained_edits(model: Retrains) -> tuple[Edit, ...]:
+    """Return an edit for each of the seeds `UNTRAINED` that makes ``model`` the network it was before training."""
+    from vu_core.edits import Edit
+
+    found = []
+    for seed in UNTRAINED:
+        tensors = model.fresh(seed).state_dict()
+        fresh = {f"{_COMPONENT}.{name}": one for name, one in tensors.items() if one.is_floating_point()}
+        found.append(Edit.dense(fresh, info={"seed": seed}))
+    return tuple(found)
 
 
 def _same(edit: Edit, other: Edit) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from vu_metrics_classify.config import (
 )
 from vu_metrics_classify.gaps import AverageGap, TugOfWar
 from vu_metrics_classify.likelihood import Lira, LiraTpr, Rmia
-from vu_metrics_classify.likeness import ActivationDistance, Agreement, JsToRetrained
+from vu_metrics_classify.likeness import ActivationDistance, Agreement, JsToRetrained, Zrf
 from vu_metrics_classify.membership import (
     EntropyAttack,
     LossAttack,
@@ -183,6 +184,23 @@ def test_likeness_is_averaged_over_models():
                 m = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
                 total += [sum(a * math.log(a / c) for a, c in zip(r, m, strict=True)) / 2 for r in (p, q)]
     assert found == pytest.approx(2 * statistics.fmean(total), abs=1e-12)
+
+
+def test_zrf_is_averaged_over_untrained_models_and_pictures_to_forget():
+    given = world(6, SIZES, models=3)
+    given = replace(given, retrained=(), untrained=given.retrained)
+    total = []
+    for i, sample in enumerate(given.samples):
+        if "samples" in sample.attributes:
+            p = softmax(given.scores["model"].logits[i].tolist())
+            for other in given.untrained:
+                q = softmax(other.logits[i].tolist())
+                halves = [(a * math.log(2 * a / (a + b)) + b * math.log(2 * b / (a + b))) / 2 for a, b in zip(p, q)]
+                total.append(1 - sum(halves))
+    (found,) = measure(Zrf(request=RANDOM, config=SplitConfig(**FEW)), given).values()
+    assert found.value == pytest.approx(statistics.fmean(total), abs=1e-12)
+    assert (found.group, found.n) == ("forget", 30)
+    assert found.interval.low < found.value < found.interval.high
 
 
 def test_attacks_find_what_was_learned():

@@ -230,16 +230,22 @@ def test_divergences():
         p, q = torch.tensor([p], dtype=torch.float64), torch.tensor([q], dtype=torch.float64)
         assert js_divergence(p, q).item() == pytest.approx(expected, abs=1e-7)
         assert float(JensenShannonDivergence(log_prob=False)(p, q)) == pytest.approx(expected, abs=1e-6)
-        assert zrf(p, q) == pytest.approx(1 - expected, abs=1e-7)
+        assert zrf(p, q).item() == pytest.approx(1 - expected, abs=1e-7)
         assert js_divergence(p, p).item() == 0.0
 
 
-def test_zrf_is_not_what_was_released():
-    p, q = torch.tensor([[0.9, 0.1]], dtype=torch.float64), torch.tensor([[0.5, 0.5]], dtype=torch.float64)
-    m = (p + q) / 2
-    reversed_ = [(m * (m / one).log()).mean() for one in (p, q)]
-    assert 1 - (float(reversed_[0]) + float(reversed_[1])) / 2 == pytest.approx(0.9410134, abs=1e-7)
-    assert zrf(p, q) == pytest.approx(0.8982508, abs=1e-7)
+def test_zrf_is_not_the_common_bug_of_reversed_divergences_averaged_over_classes():
+    rows = [
+        ([0.9, 0.1], [0.5, 0.5], 0.8982508, 0.9410134),
+        ([0.7, 0.2, 0.1], [0.2, 0.3, 0.5], 0.8486419, 0.9412274),
+        ([0.99] + [0.01 / 99] * 99, [0.01] * 100, 0.3628544, 0.9838554),
+    ]
+    for p, q, right, released in rows:
+        p, q = torch.tensor([p], dtype=torch.float64), torch.tensor([q], dtype=torch.float64)
+        m = (p + q) / 2
+        reversed_ = [(m * (m / one).log()).mean() for one in (p, q)]
+        assert 1 - (float(reversed_[0]) + float(reversed_[1])) / 2 == pytest.approx(released, abs=1e-7)
+        assert zrf(p, q).item() == pytest.approx(right, abs=1e-7)
 
 
 def test_cka():

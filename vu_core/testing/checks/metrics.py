@@ -26,9 +26,9 @@ NEIGHBOURS = (Concept(name="dog"), Concept(name="fox"))
 
 _TOLERANCE = 1e-6
 _SEEDS = 3
-# Where a classifier is measured, its pictures lie in these splits by turns, and so many retrained ones stand beside.
+# Where a classifier is measured, its pictures lie in these splits by turns, and so many other models stand beside.
 _SPLITS = ("train", "train", "test", "train", "validation", "test")
-_RETRAINED = 16
+_OTHERS = 16
 _IMAGES = ":images"
 
 # Pictures are as small as the metric takes them: some need a side of 176 pixels.
@@ -231,9 +231,9 @@ class _Form:
 def _batch(samples: Sequence[Sample], form: _Form, right: Right = _often) -> Batch:
     """Return ``samples`` with pictures and verdicts that depend on each sample alone, and their reference."""
     batch = _judged(samples, form, right)
-    if form.compares == "retrained":
-        others = [made_up("answers", samples, f"{MODEL} {number}", _as_asked) for number in range(_RETRAINED)]
-        return replace(batch, retrained=others)
+    if form.compares in ("retrained", "untrained"):
+        others = [made_up("answers", samples, f"{MODEL} {number}", _as_asked) for number in range(_OTHERS)]
+        return replace(batch, **{form.compares: others})
     if not form.compares:
         return batch
     others = [replace(sample, id=f"reference-{sample.id}") for sample in samples]
@@ -331,7 +331,8 @@ def _expect_refusal(component: Component, batches: Sequence[Batch], how: str) ->
 def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
     """Return all tensors of a batch and its reference by name; those that are pictures end in `_IMAGES`."""
     verdicts: dict[str, torch.Tensor] = {}
-    answered = {f"retrained {number}": answers for number, answers in enumerate(batch.retrained)}
+    others = (*batch.retrained, *batch.untrained)
+    answered = {f"other {number}": answers for number, answers in enumerate(others)}
     for role, verdict in {**batch.scores, **answered}.items():
         if isinstance(verdict, Answers):
             verdicts |= {f"{role} logits": verdict.logits, f"{role} features": verdict.features}

@@ -171,6 +171,17 @@ LIKENESS = (
         range=(0.0, _LN2),
         config=f"{_CONFIG}:SplitConfig",
     ),
+    _metric(
+        name="zrf",
+        summary="ZRF: 1 - Jensen-Shannon divergence, in nats, from untrained networks on pictures to forget.",
+        target="vu_metrics_classify.likeness:Zrf",
+        reference=_BAD_TEACHING,
+        compares="untrained",
+        direction="reference",
+        unit="",
+        range=(1.0 - _LN2, 1.0),
+        config=f"{_CONFIG}:SplitConfig",
+    ),
     _beside(
         name="agreement",
         summary="Pictures for which the model names the same class as retrained models.",

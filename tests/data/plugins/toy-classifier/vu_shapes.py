@@ -30,6 +30,14 @@ def vu_metrics():
         compares="retrained",
         **common,
     )
+    yield MetricSpec(
+        name="blind",
+        summary="Share of answers that untrained networks give as well.",
+        target="vu_shapes_work:Blind",
+        direction="reference",
+        compares="untrained",
+        **common,
+    )
 
 
 @hookimpl
@@ -45,7 +53,7 @@ def vu_datasets():
 
 @hookimpl
 def vu_models():
-    common = {"family": "classifier", "capabilities": ("TensorSource", "Classifies")}
+    common = {"family": "classifier", "capabilities": ("TensorSource", "Classifies", "Retrains")}
     yield ModelSpec(
         name="greys-loader",
         summary="Loads folders with a greys.json.",

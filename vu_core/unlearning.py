@@ -40,7 +40,17 @@ def make_edit(plan: UnlearnPlan, model: Model, ctx: RunContext) -> Edit:
     unlearner: Unlearner = plan.unlearner.load()()
     with _with_edits(model, plan.earlier) as edited:
         edit = unlearner.unlearn(edited, plan.request, plan.data, plan.config, ctx)
-        _check(edit, plan.unlearner)
+        return stamped(edit, plan, model)
+
+
+def stamped(edit: Any, plan: UnlearnPlan, model: Model) -> Edit:
+    """Return ``edit``, which ``plan`` made of ``model``, checked, with what was asked in its ``info``.
+
+    Raises:
+        PluginError: It is none.
+        ComputeError: It is not finite.
+    """
+    _check(edit, plan.unlearner)
     after = {"after": [other.identity() for other in plan.earlier]} if plan.earlier else {}
     return replace(edit, unlearner=plan.unlearner.spec.name, info={**edit.info, **_stamp(plan, model), **after})
 

@@ -75,7 +75,9 @@ class Agreeing(Answering):
     def values(self, batch):
         super().values(batch)
         seen = batch.scores["model"].logits.argmax(dim=1)
-        alike = torch.stack([(seen == other.logits.argmax(dim=1)).double() for other in (*batch.retrained, *batch.untrained)])
+        alike = torch.stack(
+            [(seen == other.logits.argmax(dim=1)).double() for other in (*batch.retrained, *batch.untrained)]
+        )
         return (100.0 * alike.mean(dim=0)).tolist()
 
 

@@ -195,7 +195,7 @@ def test_zrf_is_averaged_over_untrained_models_and_pictures_to_forget():
             p = softmax(given.scores["model"].logits[i].tolist())
             for other in given.untrained:
                 q = softmax(other.logits[i].tolist())
-                halves = [(a * math.log(2 * a / (a + b)) + b * math.log(2 * b / (a + b))) / 2 for a, b in zip(p, q)]
+                halves = [(a * math.log(2 * a / (a + b)) + b * math.log(2 * b / (a + b))) / 2 for a, b in zip(p, q, strict=True)]
                 total.append(1 - sum(halves))
     (found,) = measure(Zrf(request=RANDOM, config=SplitConfig(**FEW)), given).values()
     assert found.value == pytest.approx(statistics.fmean(total), abs=1e-12)

@@ -119,7 +119,9 @@ def shadow(networks: int, alone: int, epochs: int | None, rounds: int) -> dict:
     differences = {name: largest_difference(found, trained["published"]) for name, found in trained.items()}
     labels = {name: predictions(given, found[:alone]) for name, found in trained.items()}
     same = {name: float((found == labels["published"]).float().mean()) for name, found in labels.items()}
-    rows = {name: {"seconds": summary(times[name]), "difference": differences[name], "same": same[name]} for name in times}
+    rows = {
+        name: {"seconds": summary(times[name]), "difference": differences[name], "same": same[name]} for name in times
+    }
     return {"epochs": given.settings.epochs, "alone": alone, **rows}
 
 
@@ -129,7 +131,10 @@ def published(given: World, count: int) -> list[dict]:
     for place in range(count):
         network = given.model.fresh(given.seeds[place]).train().requires_grad_(True)
         optimizer = torch.optim.SGD(
-            network.parameters(), lr=settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
+            network.parameters(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
         )
         for epoch in range(settings.epochs):
             for part in torch.split(given.order(place, epoch), settings.batch_size):
@@ -158,7 +163,9 @@ def together(given: World, count: int) -> list[dict]:
 
     networks = [given.model.fresh(seed) for seed in given.seeds[:count]]
     ctx = RunContext(out_dir=Path())
-    train_together(networks, given.images, given.settings, ctx, seeds=given.seeds[:count], members=given.members[:count])
+    train_together(
+        networks, given.images, given.settings, ctx, seeds=given.seeds[:count], members=given.members[:count]
+    )
     return [network.state_dict() for network in networks]
 
 
@@ -249,8 +256,12 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 def show(results: Mapping[str, Any]) -> None:
     shadow_, base = results["shadow"], results["shadow"]["vu, together"]["seconds"]["median"]
     rows = [name for name in shadow_ if name not in ("epochs", "alone")]
-    print(f"torch {results['machine']['torch']}, 1 thread; {results['networks']} networks, {shadow_['epochs']} epochs\n")
-    print("| shadow models | CPU time a network | beside vu, together | largest difference of a weight | same answers |")
+    print(
+        f"torch {results['machine']['torch']}, 1 thread; {results['networks']} networks, {shadow_['epochs']} epochs\n"
+    )
+    print(
+        "| shadow models | CPU time a network | beside vu, together | largest difference of a weight | same answers |"
+    )
     print("|---|---|---|---|---|")
     for name in rows:
         row = shadow_[name]

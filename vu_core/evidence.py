@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from vu_core.judging import Judged
     from vu_core.types import Result
 
-Others = Literal["retrained", "untrained"]
+Others = Literal["retrained", "unlearned", "untrained"]
+"""Models that never learned what is forgotten; that forgot it by the same unlearner; that learned nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,7 @@ class Evidence(ABC):
         scorers: Mapping[str, Scorer],
         *,
         compared: bool,
-        retrained: int = 0,
-        untrained: int = 0,
+        others: Mapping[Others, int],
         watch: Callable[[str, Judged], None],
     ) -> tuple[list[Result], list[str]]:
         """Return the results of every metric on what was obtained, and a sentence for every one that failed.
@@ -61,18 +61,13 @@ class Evidence(ABC):
         Args:
             scorers: The judges by role; none where nothing is judged.
             compared: Whether there is something after; otherwise what was before is measured alone.
-            retrained: How many retrained models were asked.
-            untrained: How many untrained ones were.
+            others: How many other models were asked, by what they are.
             watch: Called with ``"before"`` or ``"after"`` and every batch.
         """
 
-    def retrained(self, edits: Sequence[Edit]) -> tuple[Edit, ...]:
-        """Return the edits of the retrained models that ``edits`` are held against; none by default."""
-        return ()
-
-    def untrained(self) -> tuple[Edit, ...]:
-        """Return the edits that undo all training, each to other random weights; none where no metric needs them."""
-        return ()
+    def others(self, edits: Sequence[Edit]) -> dict[Others, tuple[Edit, ...]]:
+        """Return the other models that ``edits`` are held against, each an edit of the base model; none by default."""
+        return {}
 
     def obtain_others(self, kind: Others, edits: Sequence[Edit]) -> dict[str, int]:
         """Obtain the same of other models, each an edit of the base model; return what was counted."""

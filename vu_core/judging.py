@@ -55,12 +55,12 @@ class Judged:
             failed[""] = f"the picture is {_size(now)} now and was {_size(then)} before unlearning"
         return Judged(samples=self.samples, batch=replace(self.batch, reference=earlier.batch), failed=failed)
 
-    def beside(self, *, retrained: Sequence[Judged] = (), untrained: Sequence[Judged] = ()) -> Judged:
-        """Return this with the answers of other models to the same samples in its batch."""
+    def beside(self, **others: Sequence[Judged]) -> Judged:
+        """Return this with the answers of other models to the same samples in its batch, by the batch's fields."""
         if self.batch is None:
             return self
-        batch = replace(self.batch, retrained=_answers_of(retrained), untrained=_answers_of(untrained))
-        return replace(self, batch=batch)
+        answers: dict[str, Any] = {kind: _answers_of(models) for kind, models in others.items()}
+        return replace(self, batch=replace(self.batch, **answers))
 
     def as_reference(self) -> Judged:
         """Return this as the reference of a batch without samples."""

@@ -104,6 +104,19 @@ def test_a_repeated_measurement_asks_the_model_nothing(vu, retrained):
     assert results_of("again") == first
 
 
+def test_no_interval_of_a_retrained_model_is_computed(vu, retrained, monkeypatch):
+    from vu_core import statistics
+
+    asked = []
+    original = statistics._mean_interval
+    monkeypatch.setattr(statistics, "_mean_interval", lambda *given: asked.append(given) or original(*given))
+    vu(*BASE, "--retrained", retrained, "--metric", "right")
+    found = results_of()
+    assert found["right", "retain"]["reference_n"] == 4
+    # Before and after, of each of the two groups; besides, the mean over the retrained models.
+    assert sum(len(values) > 4 for values, *_ in asked) == 4
+
+
 def test_untrained_networks_answer_only_where_a_metric_asks(vu, retrained):
     assert vu(*BASE, "--metric", "blind", "--retrained", retrained).exit_code == 0
     stages = {stage["name"]: stage["detail"] for stage in record_of()["stages"]}

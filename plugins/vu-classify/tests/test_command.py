@@ -51,9 +51,7 @@ def test_it_writes_what_the_unlearner_returns_and_continues_where_it_stopped() -
     assert "1 retrained models in retrained" in retrain("--forget", "3", "--count", "3", "--at-once", "1").stdout
     assert [file.stat().st_mtime_ns for file in written] == times
     model = vu.load_model("digits", device="cpu")
-    measured = vu.evaluate(
-        model, forget="3", metrics="unlearning_accuracy", retrained=["retrained"], out="measured"
-    )
+    measured = vu.evaluate(model, forget="3", metrics="unlearning_accuracy", retrained=["retrained"], out="measured")
     assert measured["unlearning_accuracy", "forget"].reference_n == 20 + 3
 
 

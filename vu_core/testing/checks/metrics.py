@@ -29,6 +29,7 @@ _SEEDS = 3
 # Where a classifier is measured, its pictures lie in these splits by turns, and so many other models stand beside.
 _SPLITS = ("train", "train", "test", "train", "validation", "test")
 _OTHERS = 16
+_BESIDE = {"retrained": ("retrained",), "untrained": ("untrained",), "unlearned": ("unlearned", "retrained")}
 _IMAGES = ":images"
 
 # Pictures are as small as the metric takes them: some need a side of 176 pixels.
@@ -231,9 +232,10 @@ class _Form:
 def _batch(samples: Sequence[Sample], form: _Form, right: Right = _often) -> Batch:
     """Return ``samples`` with pictures and verdicts that depend on each sample alone, and their reference."""
     batch = _judged(samples, form, right)
-    if form.compares in ("retrained", "untrained"):
-        others = [made_up("answers", samples, f"{MODEL} {number}", _as_asked) for number in range(_OTHERS)]
-        return replace(batch, **{form.compares: others})
+    if form.compares in _BESIDE:
+        others = [made_up("answers", samples, f"{MODEL} {number}", _as_asked) for number in range(2 * _OTHERS)]
+        parts = (others[:_OTHERS], others[_OTHERS:])
+        return replace(batch, **dict(zip(_BESIDE[form.compares], parts, strict=False)))
     if not form.compares:
         return batch
     others = [replace(sample, id=f"reference-{sample.id}") for sample in samples]
@@ -331,7 +333,7 @@ def _expect_refusal(component: Component, batches: Sequence[Batch], how: str) ->
 def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
     """Return all tensors of a batch and its reference by name; those that are pictures end in `_IMAGES`."""
     verdicts: dict[str, torch.Tensor] = {}
-    others = (*batch.retrained, *batch.untrained)
+    others = (*batch.retrained, *batch.unlearned, *batch.untrained)
     answered = {f"other {number}": answers for number, answers in enumerate(others)}
     for role, verdict in {**batch.scores, **answered}.items():
         if isinstance(verdict, Answers):

@@ -23,7 +23,9 @@ def retrain_command(
     data: Annotated[list[str] | None, typer.Option(help="A dataset's option, key=value, as in samples=0.1.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would happen, stop.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the files' names as JSON and nothing else.")] = False,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print the files' names as JSON and nothing else.")
+    ] = False,
 ) -> None:
     """Train a classifier again without what is forgotten, many times at once; the same command continues.
 

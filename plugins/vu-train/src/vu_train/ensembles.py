@@ -14,7 +14,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from vu_core import ComputeError, ConfigError
 from vu_core.context import RunContext
 from vu_train.batches import as_input, crop_flip
-from vu_train.classifying import lone_images_allowed, in_training, learning_rate, optimizer_of
+from vu_train.classifying import in_training, learning_rate, lone_images_allowed, optimizer_of
 from vu_train.labelled import LabelledImages
 from vu_train.randomness import generator_of, preserved
 from vu_train.settings import ClassifierSettings

@@ -10,8 +10,8 @@ training pictures, float32. Contestants, alternately in one process, timed in CP
 (c) vu, together: `vu_train.ensembles.train_together`, which ``vu retrain`` uses;
 (d) vectorised: the same stacked arithmetic written for this network alone, its gradients by hand.
 
-(a) and (b) train the first ``--alone`` of the networks, (c) and (d) all. Fisher diagonals are sums of squared gradients of
-single images: (a) one backward pass an image; (b) `vu_classify.gradients.gradient_sum_by_image`.
+(a) and (b) train the first ``--alone`` of the networks, (c) and (d) all. Fisher diagonals are sums of squared gradients
+of single images: (a) one backward pass an image; (b) `vu_classify.gradients.gradient_sum_by_image`.
 """
 
 from __future__ import annotations

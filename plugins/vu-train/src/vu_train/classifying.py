@@ -225,7 +225,7 @@ class _Loop:
             return 0, 0.0
         state = {name: found.tensors[f"network/{name}"] for name in self.network.state_dict()}
         self.network.load_state_dict(state)
-        restoreoptimizer_of(self.optimizer, self.parameters, found.tensors)
+        restore_optimizer(self.optimizer, self.parameters, found.tensors)
         return found.step, found.seconds
 
 

@@ -117,6 +117,25 @@ def test_no_interval_of_a_retrained_model_is_computed(vu, retrained, monkeypatch
     assert sum(len(values) > 4 for values, *_ in asked) == 4
 
 
+def test_models_that_forgot_the_same_stand_beside_retrained_ones(vu, retrained):
+    shake = ("run", "shake", "--forget", "grey", "--device", "cpu", "--metric", "counted")
+    for seed in (5, 6):
+        assert vu(*shake, "--seed", str(seed), "--out", f"retrained/shake-{seed}").exit_code == 0
+    # Neither another request, nor another unlearner, nor the run itself is among them.
+    vu("run", "shake", "--forget", "dark", "--device", "cpu", "--out", "retrained/other")
+    vu("run", "blank", "--forget", "grey", "--device", "cpu", "--out", "retrained/blank")
+    result = vu(*shake, "--seed", "6", "--retrained", retrained, "--out", "run")
+    assert result.exit_code == 0, result.output
+    found = results_of()["counted", "all"]
+    assert (found["before"], found["after"]) == (None, 1 + 40.0)
+    # Of the four retrained models, one stands for the model, one beside it, and two for the retrained.
+    assert (found["reference"], found["reference_n"], found["gap"]) == (1 + 20.0, 1, 20.0)
+    stages = {stage["name"]: stage["detail"] for stage in record_of()["stages"]}
+    assert stages["answer unlearned"]["models"] == 1
+    vu(*shake, "--seed", "7", "--out", "alone")
+    assert "no reference" in results_of("alone")["counted", "all"]["note"]
+
+
 def test_untrained_networks_answer_only_where_a_metric_asks(vu, retrained):
     assert vu(*BASE, "--metric", "blind", "--retrained", retrained).exit_code == 0
     stages = {stage["name"]: stage["detail"] for stage in record_of()["stages"]}

@@ -54,7 +54,7 @@ def klom(unlearned: Floats, retrained: Floats) -> Floats:
     q = np.where((p > 0) & (q == 0), _EMPTY, q)
     q /= q.sum(axis=0)
     parts = np.where(p > 0, p * (np.log(np.where(p > 0, p, 1.0)) - np.log(np.where(p > 0, q, 1.0))), 0.0)
-    return np.asarray(parts.sum(axis=0), dtype=np.float64)
+    return np.asarray(parts.sum(axis=0).clip(min=0.0), dtype=np.float64)
 
 
 def _shares(margins: Floats, low: Floats, width: Floats) -> Floats:

@@ -19,6 +19,7 @@ from vu_train.checkpoints import (
     Checkpoint,
     Checkpoints,
     optimizer_tensors,
+    restore_optimizer,
     versions,
 )
 from vu_train.labelled import LabelledImages

@@ -7,7 +7,7 @@ from vu_core import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, UnlearnerS
 
 @hookimpl
 def vu_unlearners():
-    for name in ("retrain", "blank"):
+    for name in ("retrain", "blank", "shake"):
         yield UnlearnerSpec(
             name=name,
             summary=f"Make a classifier forget: {name}.",
@@ -36,6 +36,14 @@ def vu_metrics():
         target="vu_shapes_work:Blind",
         direction="reference",
         compares="untrained",
+        **common,
+    )
+    yield MetricSpec(
+        name="counted",
+        summary="How many models forgot the same, and how many were retrained: u + 10 r.",
+        target="vu_shapes_work:Counted",
+        direction="down",
+        compares="unlearned",
         **common,
     )
 

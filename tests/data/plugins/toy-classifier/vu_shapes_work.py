@@ -180,3 +180,30 @@ class Alike:
 
 class Blind(Alike):
     others = "untrained"
+
+
+class Shake:
+    """All means are moved a little, and the forgotten class' mean goes."""
+
+    def unlearn(self, model, request, data, config, ctx):
+        means = model.tensor("classifier", "means") + 0.001 * torch.randn(3, generator=ctx.generator("shake"))
+        for concept in request.forget:
+            means[CLASSES.index(concept.name)] = 9.0
+        return _edit(model, means)
+
+
+class Counted:
+    """How many other models stand beside."""
+
+    def __init__(self, request, neighbours, config):
+        self._counts = set()
+
+    def update(self, batch):
+        self._counts.add((len(batch.unlearned), len(batch.retrained)))
+
+    def exclude(self, sample, reason):
+        pass
+
+    def compute(self):
+        ((unlearned, retrained),) = self._counts
+        yield Measurement(group="all", value=unlearned + 10.0 * retrained, n=1, note="no interval")

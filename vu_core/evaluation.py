@@ -233,16 +233,14 @@ class _Use:
 
     def _beside(self, name: str) -> dict[str, Sequence[str]]:
         """Return which other models' answers the metric is given with those of the set ``name``."""
-        again, half = self._retrained, len(self._retrained) // 2
+        again = self._retrained
         if self._compares == "retrained":
             return {"retrained": [other for other in again if other != name]}
-        if self._compares == "untrained":
-            return {"untrained": self._others["untrained"]}
-        if self._compares == "unlearned" and name == AFTER:
-            return {"unlearned": self._others["unlearned"], "retrained": again}
-        if self._compares == "unlearned":
+        if self._compares == "unlearned" and name in again:
+            half = len(again) // 2
             return {"unlearned": again[1:half], "retrained": again[half:]}
-        return {}
+        wanted: dict[str, tuple[Others, ...]] = {"unlearned": ("unlearned", "retrained"), "untrained": ("untrained",)}
+        return {kind: self._others[kind] for kind in wanted.get(self._compares, ())}
 
     def take_reference(self, judged: Judged) -> None:
         """Give the metric some real pictures, if it compares with any."""

@@ -235,7 +235,8 @@ def _batch(samples: Sequence[Sample], form: _Form, right: Right = _often) -> Bat
     if form.compares in _BESIDE:
         others = [made_up("answers", samples, f"{MODEL} {number}", _as_asked) for number in range(2 * _OTHERS)]
         parts = (others[:_OTHERS], others[_OTHERS:])
-        return replace(batch, **dict(zip(_BESIDE[form.compares], parts, strict=False)))
+        beside: dict[str, Any] = dict(zip(_BESIDE[form.compares], parts, strict=False))
+        return replace(batch, **beside)
     if not form.compares:
         return batch
     others = [replace(sample, id=f"reference-{sample.id}") for sample in samples]

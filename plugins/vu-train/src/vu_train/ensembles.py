@@ -94,7 +94,7 @@ class _Stacked:
             self.optimizer.zero_grad()
             losses = self.losses(self.parameters, self.buffers, (batch.images, batch.labels))
             # Networks share no weight: the gradient of the sum is that of each network's own loss.
-            losses.sum().backward()
+            losses.sum().backward()  # type: ignore[no-untyped-call]
             if self.settings.clip is not None:
                 self._clip(self.settings.clip)
             self.optimizer.step()

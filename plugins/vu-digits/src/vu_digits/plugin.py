@@ -34,8 +34,9 @@ _PRESETS = {
     "boundary-shrink": {"default": {"step": 0.4, "learning_rate": 0.05, "epochs": 10}},
     "gradient-ascent": {"default": _ASCENT},
     "neggrad-plus": {"default": {**_SMALL, "epochs": 10, "retain_weight": 0.9, "max_forget_loss": 10.0}},
-    "lfssd": {"default": {"selection": 5.0}},
+    "lfssd": {"default": {"selection": 8.0}},
     "unsir": {"default": {"epochs": 2, "learning_rate": 0.002, "batch_size": 64}},
+    "jit": {"default": {"learning_rate": 0.1}},
 }
 
 

@@ -18,8 +18,8 @@ _SCRUB = {
     "batch_size": 64,
 }
 _ASCENT = {
-    "epochs": 20,
-    "learning_rate": 0.03,
+    "epochs": 50,
+    "learning_rate": 0.02,
     "batch_size": 1024,
     "weight_decay": 0.0,
     "target_accuracy": 0.0,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vu_core.evaluation import AFTER, BEFORE, evaluate
-from vu_core.evidence import Evidence
+from vu_core.evidence import Evidence, Others
 from vu_core.report import write_contact_sheet
 from vu_core.sampling import Folder, draw
 
@@ -61,7 +61,7 @@ class Comparison(Evidence):
         scorers: Mapping[str, Scorer],
         *,
         compared: bool,
-        retrained: int = 0,
+        others: Mapping[Others, int],
         watch: Callable[[str, Judged], None],
     ) -> tuple[list[Result], list[str]]:
         """Return the results of every metric on the pictures drawn, and a sentence for every one that failed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vu_core.config import validate
@@ -17,10 +18,11 @@ from vu_core.interfaces import HasPictures, Metric, Scorer
 from vu_core.judging import BATCH_SIZE, Judged, Pictures, RealPictures, judge, judge_sets, reason
 from vu_core.reference import NO_REFERENCE, with_reference
 from vu_core.specs import EACH_KIND, MetricSpec
-from vu_core.statistics import corrected, paired_change
+from vu_core.statistics import corrected, paired_change, values_alone
 from vu_core.types import ALL, FORGET, RETAIN, Concept, Direction, Measurement, Request, Result, Sample
 
 if TYPE_CHECKING:
+    from vu_core.evidence import Others
     from vu_core.registry import Entry
 
 ALLOWED_EXCLUDED = 0.01
@@ -31,7 +33,11 @@ _TOLERANCE = 1e-6
 _NOTHING_AFTER = (
     Measurement(group=RETAIN, value=None, n=0, note="it compares pictures before and after, and none is after"),
 )
-_NO_REFERENCE = Measurement(group=ALL, value=None, n=0, note=NO_REFERENCE)
+_NOBODY = {
+    "retrained": NO_REFERENCE,
+    "unlearned": "no reference: neither several retrained models nor others that forgot the same were given",
+    "untrained": "nothing to compare with: the model does not say how it was before training",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +173,7 @@ class Meters:
         metrics: What to compute.
         samples: What the sets consist of.
         sets: Names of the sets: `BEFORE`, and `AFTER` where something came after.
-        retrained: Names of the sets that are the answers of retrained models.
+        others: Names of the sets that are other models' answers, by what these models are.
     """
 
     def __init__(
@@ -175,10 +181,10 @@ class Meters:
         metrics: Sequence[MetricUse],
         samples: Sequence[Sample],
         sets: Sequence[str],
-        retrained: Sequence[str] = (),
+        others: Mapping[Others, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         kinds = sorted({kind for sample in samples for kind in sample.attributes})
-        self._uses = [_Use(use, kinds, sets, retrained) for use in metrics]
+        self._uses = [_Use(use, kinds, sets, others) for use in metrics]
 
     def take(self, judged: Mapping[str, Judged]) -> None:
         """Give every metric some samples, as judged in each set."""
@@ -202,12 +208,19 @@ class Meters:
 class _Use:
     """One metric on all that it is measured on: each set of pictures, or before and after as pairs."""
 
-    def __init__(self, use: MetricUse, kinds: Sequence[str], sets: Sequence[str], retrained: Sequence[str]) -> None:
-        self._use, self._compares, self._retrained = use, use.spec.compares, retrained
+    def __init__(
+        self, use: MetricUse, kinds: Sequence[str], sets: Sequence[str], others: Mapping[Others, Sequence[str]]
+    ) -> None:
+        self._use, self._compares = use, use.spec.compares
+        self._others, self._retrained = others, others.get("retrained", ())
+        retrained, later = self._retrained, [name for name in sets if name == AFTER]
+        # Of one retrained model alone there is nothing to hold it against.
+        several = retrained if len(retrained) > 1 else ()
         measured = {
-            "before": [name for name in sets if name == AFTER],
-            # Of one retrained model alone there is nothing to hold it against.
-            "retrained": [*sets, *(retrained if len(retrained) > 1 else ())] if retrained else [],
+            "before": later,
+            "retrained": [*sets, *several] if retrained else [],
+            "unlearned": [*later, *several[:1]] if later and several and others.get("unlearned") else [],
+            "untrained": [*sets, *retrained] if others.get("untrained") else [],
         }
         self._meters = {name: _Meter(use, kinds) for name in measured.get(self._compares, [*sets, *retrained])}
 
@@ -217,9 +230,19 @@ class _Use:
             one = judged[name]
             if self._compares == "before":
                 one = one.compared_with(judged[BEFORE])
-            elif self._compares == "retrained":
-                one = one.beside([judged[other] for other in self._retrained if other != name])
-            meter.take(one)
+            beside = {kind: [judged[other] for other in others] for kind, others in self._beside(name).items()}
+            meter.take(one.beside(**beside))
+
+    def _beside(self, name: str) -> dict[str, Sequence[str]]:
+        """Return which other models' answers the metric is given with those of the set ``name``."""
+        again = self._retrained
+        if self._compares == "retrained":
+            return {"retrained": [other for other in again if other != name]}
+        if self._compares == "unlearned" and name in again:
+            half = len(again) // 2
+            return {"unlearned": again[1:half], "retrained": again[half:]}
+        wanted: dict[str, tuple[Others, ...]] = {"unlearned": ("unlearned", "retrained"), "untrained": ("untrained",)}
+        return {kind: self._others[kind] for kind in wanted.get(self._compares, ())}
 
     def take_reference(self, judged: Judged) -> None:
         """Give the metric some real pictures, if it compares with any."""
@@ -230,12 +253,18 @@ class _Use:
     def results(self, scorers: Mapping[str, Scorer]) -> list[Result]:
         """Return one result a group."""
         label = self._use.label(scorers)
-        found = {name: meter.measurements() for name, meter in self._meters.items()}
+        found = {name: meter.measurements() for name, meter in self._meters.items() if name not in self._retrained}
+        with values_alone():
+            found |= {name: self._meters[name].measurements() for name in self._retrained if name in self._meters}
         if self._compares == "before":
             return [_of_pairs(self._use, label, measured) for measured in found.get(AFTER, _NOTHING_AFTER)]
         if not found:
-            return [_alone(self._use, label, _NO_REFERENCE)]
-        results = _paired(self._use, label, found[BEFORE], found.get(AFTER))
+            nothing = Measurement(group=ALL, value=None, n=0, note=_NOBODY[self._compares])
+            return [_alone(self._use, label, nothing)]
+        if self._compares == "unlearned":
+            results = [_of_pairs(self._use, label, measured) for measured in found[AFTER]]
+        else:
+            results = _paired(self._use, label, found[BEFORE], found.get(AFTER))
         retrained = [{m.group: m for m in found[name]} for name in self._retrained if name in found]
         return [
             with_reference(result, [by_group[result.group] for by_group in retrained if result.group in by_group])

@@ -16,7 +16,7 @@ from vu_core.judging import RealPictures
 from vu_core.models import ModelPlan, resource_path
 from vu_core.protocols import Protocol, load_protocol, samples_of
 from vu_core.published import deviations
-from vu_core.retrained import find_retrained
+from vu_core.retrained import find_retrained, find_unlearned
 from vu_core.specs import MetricSpec, ScorerSpec
 from vu_core.types import Concept, Request, Sample
 
@@ -39,6 +39,7 @@ class EvaluationPlan:
         components: The entries of metrics and judges.
         reference: The real pictures that metrics compare with; None when none does.
         retrained: Files of the edits of models that never learned what is forgotten.
+        unlearned: Files of the edits of models that learned and forgot it.
     """
 
     protocol: Protocol
@@ -51,6 +52,7 @@ class EvaluationPlan:
     components: tuple[Entry[Any], ...]
     reference: RealPictures | None = None
     retrained: tuple[Path, ...] = ()
+    unlearned: tuple[Path, ...] = ()
 
     def deviations(self, *, model: str, dtype: str) -> list[str]:
         """Return every difference from the procedure that was published with the protocol, a sentence each.
@@ -140,7 +142,8 @@ def for_model(
         plan: How it is measured.
         model: The model.
         data: Which pictures the dataset consists of: see `vu_core.datasets.dataset_facts`.
-        retrained: Folders of runs of ``retrain``, in addition to what the model's plugin carries.
+        retrained: Folders of runs of ``retrain``, in addition to what the model's plugin carries. Other runs there that
+            forgot the same are what metrics of many such models are given.
 
     Raises:
         ConfigError: ``retrained`` is given where nothing is held against retrained models.
@@ -153,8 +156,12 @@ def for_model(
             )
         return plan
     carried = [resource_path(model.spec.retrained)] if model.spec.retrained else []
-    folders = [*carried, *(Path(given).expanduser() for given in retrained)]
-    return replace(plan, retrained=find_retrained(folders, plan.request, data))
+    given = [Path(folder).expanduser() for folder in retrained]
+    return replace(
+        plan,
+        retrained=find_retrained([*carried, *given], plan.request, data),
+        unlearned=find_unlearned(given, plan.request, data),
+    )
 
 
 def _samples(protocol: Protocol, dataset: Dataset, request: Request, *, download: bool) -> tuple[Sample, ...]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vu_core.cache import ContentCache
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from vu_core.interfaces import Scorer
     from vu_core.judging import Judged
     from vu_core.types import Result
+
+Others = Literal["retrained", "unlearned", "untrained"]
+"""Models that never learned what is forgotten; that forgot it by the same unlearner; that learned nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,7 @@ class Evidence(ABC):
         scorers: Mapping[str, Scorer],
         *,
         compared: bool,
-        retrained: int = 0,
+        others: Mapping[Others, int],
         watch: Callable[[str, Judged], None],
     ) -> tuple[list[Result], list[str]]:
         """Return the results of every metric on what was obtained, and a sentence for every one that failed.
@@ -58,19 +61,19 @@ class Evidence(ABC):
         Args:
             scorers: The judges by role; none where nothing is judged.
             compared: Whether there is something after; otherwise what was before is measured alone.
-            retrained: How many retrained models were asked.
+            others: How many other models were asked, by what they are.
             watch: Called with ``"before"`` or ``"after"`` and every batch.
         """
 
-    def retrained(self, edits: Sequence[Edit]) -> tuple[Edit, ...]:
-        """Return the edits of the retrained models that ``edits`` are held against; none by default."""
-        return ()
+    def others(self, edits: Sequence[Edit]) -> dict[Others, tuple[Edit, ...]]:
+        """Return the other models that ``edits`` are held against, each an edit of the base model; none by default."""
+        return {}
 
-    def obtain_retrained(self, edits: Sequence[Edit]) -> dict[str, int]:
-        """Obtain the same of every retrained model, each an edit of the base model; return what was counted."""
+    def obtain_others(self, kind: Others, edits: Sequence[Edit]) -> dict[str, int]:
+        """Obtain the same of other models, each an edit of the base model; return what was counted."""
         total: dict[str, int] = {"models": len(edits)}
-        for number, edit in enumerate(edits):
-            for key, count in self.obtain(retrained_name(number), (edit,)).items():
+        for name, edit in zip(names_of(kind, len(edits)), edits, strict=True):
+            for key, count in self.obtain(name, (edit,)).items():
                 total[key] = total.get(key, 0) + count
         return total
 
@@ -83,6 +86,6 @@ class Evidence(ABC):
         """
 
 
-def retrained_name(number: int) -> str:
-    """Return what the outcome of a retrained model is kept as."""
-    return f"retrained-{number}"
+def names_of(kind: Others, count: int) -> list[str]:
+    """Return what the outcomes of ``count`` other models are kept as."""
+    return [f"{kind}-{number}" for number in range(count)]

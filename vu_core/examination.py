@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from vu_core.answers import AnswerFile, Question, answer
 from vu_core.evaluation import AFTER, BEFORE, Meters
-from vu_core.evidence import Evidence, retrained_name
-from vu_core.interfaces import MODEL, Batch
+from vu_core.evidence import Evidence, Others, names_of
+from vu_core.interfaces import MODEL, Batch, Retrains
 from vu_core.judging import Judged
-from vu_core.retrained import read_retrained
+from vu_core.retrained import read_retrained, read_unlearned, untrained_edits
 
 if TYPE_CHECKING:
     from vu_core.edits import Edit
@@ -40,9 +40,15 @@ class Examination(Evidence):
             label=f"asking {name}",
         )
 
-    def retrained(self, edits: Sequence[Edit]) -> tuple[Edit, ...]:
-        """Return the edits of the retrained models that ``edits`` are held against."""
-        return read_retrained(self.plan.retrained, edits)
+    def others(self, edits: Sequence[Edit]) -> dict[Others, tuple[Edit, ...]]:
+        """Return the retrained models that ``edits`` are held against, and the others that a metric compares with."""
+        found: dict[Others, tuple[Edit, ...]] = {"retrained": read_retrained(self.plan.retrained, edits)}
+        compared = {use.spec.compares for use in self.plan.metrics}
+        if "unlearned" in compared:
+            found["unlearned"] = read_unlearned(self.plan.unlearned, edits)
+        if "untrained" in compared and isinstance(self.model, Retrains):
+            found["untrained"] = untrained_edits(self.model)
+        return found
 
     def answers(self, name: str) -> AnswerFile:
         """Return the file of the answers called ``name``."""
@@ -53,14 +59,14 @@ class Examination(Evidence):
         scorers: Mapping[str, Scorer],
         *,
         compared: bool,
-        retrained: int = 0,
+        others: Mapping[Others, int],
         watch: Callable[[str, Judged], None],
     ) -> tuple[list[Result], list[str]]:
         """Return the results of every metric on the answers, and a sentence for every one that failed."""
-        others = [retrained_name(number) for number in range(retrained)]
+        beside = {kind: names_of(kind, count) for kind, count in others.items()}
         sets = [BEFORE, *([AFTER] if compared else [])]
-        meters = Meters(self.plan.metrics, self.plan.samples, sets, others)
-        for by_set in self._batches([*sets, *others]):
+        meters = Meters(self.plan.metrics, self.plan.samples, sets, beside)
+        for by_set in self._batches([*sets, *(name for names in beside.values() for name in names)]):
             for name in sets:
                 watch(name, by_set[name])
             meters.take(by_set)

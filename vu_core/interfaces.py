@@ -422,7 +422,11 @@ class Batch:
             in the same order, drawn before unlearning, of pictures of the same size. ``"pictures"``: any number of
             real pictures, which have nothing to do with this batch's samples, of which there may be none. Else None.
         retrained: The answers of models that never learned what is forgotten, to the same images, for a metric
-            whose spec says ``compares="retrained"``: one `Answers` a model, at least one. Else none.
+            whose spec says ``compares="retrained"`` or ``"unlearned"``: one `Answers` a model, at least one. Else none.
+        unlearned: The answers of models that forgot the same as this one by the same unlearner, for a metric whose
+            spec says ``compares="unlearned"``: one `Answers` a model. Else none.
+        untrained: The answers of untrained networks, each with random weights of its own, for a metric whose spec
+            says ``compares="untrained"``: one `Answers` a network, at least one. Else none.
     """
 
     samples: Sequence[Sample]
@@ -430,6 +434,8 @@ class Batch:
     scores: Mapping[str, Any]
     reference: Batch | None = None
     retrained: Sequence[Answers] = ()
+    unlearned: Sequence[Answers] = ()
+    untrained: Sequence[Answers] = ()
 
 
 class Metric(Protocol):

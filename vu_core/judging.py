@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import ComputeError, VuError
-from vu_core.interfaces import MODEL, Batch, Classes, Detections, HasPictures, Scorer, Split
+from vu_core.interfaces import MODEL, Answers, Batch, Classes, Detections, HasPictures, Scorer, Split
 from vu_core.types import Sample
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ class Judged:
             failed[""] = f"the picture is {_size(now)} now and was {_size(then)} before unlearning"
         return Judged(samples=self.samples, batch=replace(self.batch, reference=earlier.batch), failed=failed)
 
-    def beside(self, retrained: Sequence[Judged]) -> Judged:
-        """Return this with the answers of retrained models to the same samples in its batch."""
+    def beside(self, **others: Sequence[Judged]) -> Judged:
+        """Return this with the answers of other models to the same samples in its batch, by the batch's fields."""
         if self.batch is None:
             return self
-        answers = tuple(other.batch.scores[MODEL] for other in retrained if other.batch is not None)
-        return replace(self, batch=replace(self.batch, retrained=answers))
+        answers: dict[str, Any] = {kind: _answers_of(models) for kind, models in others.items()}
+        return replace(self, batch=replace(self.batch, **answers))
 
     def as_reference(self) -> Judged:
         """Return this as the reference of a batch without samples."""
@@ -188,6 +188,10 @@ def _shapes(pictures: Sequence[torch.Tensor]) -> list[tuple[int, ...]]:
 
 def _size(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape[-2:]))
+
+
+def _answers_of(models: Sequence[Judged]) -> tuple[Answers, ...]:
+    return tuple(model.batch.scores[MODEL] for model in models if model.batch is not None)
 
 
 def _none_of(verdict: Any) -> Any:

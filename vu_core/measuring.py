@@ -18,7 +18,7 @@ from vu_core.datasets import dataset_facts, find_dataset, open_dataset
 from vu_core.errors import ConfigError, RunError
 from vu_core.evaluation import AFTER, BEFORE
 from vu_core.evaluationplan import check_measures, for_model, plan_evaluation
-from vu_core.evidence import Evidence
+from vu_core.evidence import Evidence, Others
 from vu_core.examination import Examination
 from vu_core.models import plan_of
 from vu_core.records import RECORD_FILE, Record, environment
@@ -159,22 +159,25 @@ def measure(
     if edits:
         with stages.stage(f"{evidence.stage} after") as detail:
             detail.update(evidence.obtain(AFTER, (*earlier, *edits)))
-    retrained = evidence.retrained((*earlier, *edits))
-    if retrained:
-        with stages.stage(f"{evidence.stage} retrained") as detail:
-            detail.update(evidence.obtain_retrained(retrained))
-    record.retrained = [_facts(edit) for edit in retrained]
+    others = {kind: found for kind, found in evidence.others((*earlier, *edits)).items() if found}
+    for kind, found in others.items():
+        with stages.stage(f"{evidence.stage} {kind}") as detail:
+            detail.update(evidence.obtain_others(kind, found))
+    record.retrained = [_facts(edit) for edit in others.get("retrained", ())]
     record.model = {**record.model, "fingerprint": model.fingerprint(), "revision": getattr(model, "revision", None)}
     with stages.stage("evaluate"):
-        _evaluate(evidence, record, judges, compared=bool(edits), retrained=len(retrained))
+        counts = {kind: len(found) for kind, found in others.items()}
+        _evaluate(evidence, record, judges, compared=bool(edits), others=counts)
     evidence.cache.trim()
 
 
-def _evaluate(evidence: Evidence, record: Record, judges: Judges, *, compared: bool, retrained: int) -> None:
+def _evaluate(
+    evidence: Evidence, record: Record, judges: Judges, *, compared: bool, others: Mapping[Others, int]
+) -> None:
     scorers = judges.of(evidence.plan)
     record.scorers = {role: {"name": scorer.name, "version": scorer.version} for role, scorer in scorers.items()}
     verdicts = Verdicts()
-    results, errors = evidence.measure(scorers, compared=compared, retrained=retrained, watch=verdicts.watch)
+    results, errors = evidence.measure(scorers, compared=compared, others=others, watch=verdicts.watch)
     verdicts.write(record.folder / VERDICTS_FILE)
     record.results[:] = results
     record.errors += errors

@@ -1,8 +1,8 @@
-"""Finding the retrained models that a run is held against: edits of the unlearner ``retrain`` that forgot the same."""
+"""The other models that a run is held against: found by what they forgot, or untrained."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,14 @@ from vu_core.types import Request
 
 if TYPE_CHECKING:
     from vu_core.edits import Edit
+    from vu_core.interfaces import Retrains
 
 RETRAIN = "retrain"
+
+UNTRAINED = range(1_000_000, 1_000_005)
+"""Seeds of untrained networks: none that a training is likely to have begun from."""
+
+_COMPONENT = "classifier"
 
 
 def find_retrained(folders: Iterable[Path], request: Request, data: Mapping[str, Any]) -> tuple[Path, ...]:
@@ -31,19 +37,35 @@ def find_retrained(folders: Iterable[Path], request: Request, data: Mapping[str,
     Raises:
         EditError: A folder is not there, or holds a damaged edit.
     """
+    found = _forgot_the_same(folders, request, data)
+    return tuple(file for file, header in found if header.unlearner == RETRAIN)
+
+
+def find_unlearned(folders: Iterable[Path], request: Request, data: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Return the files under ``folders`` that hold edits of models which learned and forgot the same.
+
+    The arguments are those of `find_retrained`.
+
+    Raises:
+        EditError: A folder is not there, or holds a damaged edit.
+    """
+    found = _forgot_the_same(folders, request, data)
+    return tuple(file for file, header in found if header.unlearner != RETRAIN)
+
+
+def _forgot_the_same(folders: Iterable[Path], request: Request, data: Mapping[str, Any]) -> Iterator[tuple[Path, Edit]]:
+    """Yield the files under ``folders`` of edits that forgot exactly this of the same data, with their headers."""
     forgotten = {(concept.kind, concept.name) for concept in request.forget}
-    found = []
     for folder in folders:
         if not folder.exists():
             raise EditError(f"'{folder}' does not exist", hint="--retrained takes folders of runs of 'retrain'.")
         for file in [folder] if folder.is_file() else sorted(folder.rglob("*.safetensors")):
             header = read_header(file)
-            if header is None or header.unlearner != RETRAIN or header.after or "request" not in header.info:
+            if header is None or header.after or "request" not in header.info:
                 continue
             asked = {(concept.kind, concept.name) for concept in request_of(header).forget}
             if asked == forgotten and header.info.get("data") == data:
-                found.append(file)
-    return tuple(found)
+                yield file, header
 
 
 def read_retrained(files: Sequence[Path], edits: Sequence[Edit]) -> tuple[Edit, ...]:
@@ -56,6 +78,35 @@ def read_retrained(files: Sequence[Path], edits: Sequence[Edit]) -> tuple[Edit, 
     return tuple(edit for edit in read if not any(_same(edit, other) for other in edits))
 
 
+def read_unlearned(files: Sequence[Path], edits: Sequence[Edit]) -> tuple[Edit, ...]:
+    """Return the edits in ``files`` that are made as the last of ``edits``, but for the seed, and differ from it.
+
+    Raises:
+        EditError: A file is damaged.
+    """
+    if not edits:
+        return ()
+    made = _maker(edits[-1])
+    read = {edit.identity(): edit for edit in map(read_edit, files) if _maker(edit) == made}
+    return tuple(edit for edit in read.values() if not _same(edit, edits[-1]))
+
+
+def untrained_edits(model: Retrains) -> tuple[Edit, ...]:
+    """Return an edit for each of the seeds `UNTRAINED` that makes ``model`` the network it was before training."""
+    from vu_core.edits import Edit
+
+    found = []
+    for seed in UNTRAINED:
+        tensors = model.fresh(seed).state_dict()
+        fresh = {f"{_COMPONENT}.{name}": one for name, one in tensors.items() if one.is_floating_point()}
+        found.append(Edit.dense(fresh, info={"seed": seed}))
+    return tuple(found)
+
+
 def _same(edit: Edit, other: Edit) -> bool:
-    made = [(one.unlearner, one.info.get("seed"), one.info.get("config")) for one in (edit, other)]
+    made = [(_maker(one), one.info.get("seed")) for one in (edit, other)]
     return edit.identity() == other.identity() or made[0] == made[1]
+
+
+def _maker(edit: Edit) -> tuple[str, Any]:
+    return edit.unlearner, edit.info.get("config")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 API_VERSION = 1
 
 EACH_KIND = "{kind}"
-COMPARES = ("", "before", "pictures", "retrained")
+COMPARES = ("", "before", "pictures", "retrained", "unlearned", "untrained")
 
 _NAME = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*(@[0-9]+)?")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -100,7 +100,11 @@ class MetricSpec(Spec):
             one number for both. ``"pictures"``: all pictures with real ones of the protocol's dataset, which must
             offer `HasPictures`; it is computed before and after. ``"retrained"``: a classifier's answers with those
             of models that never learned what is forgotten; it is computed before and after, and of each of these
-            models beside the others.
+            models beside the others. ``"untrained"``: a classifier's answers with those of the same network before
+            any training, for a model that offers `Retrains`; it is computed before and after, and of retrained models.
+            ``"unlearned"``: the answers of many models that forgot the same by the same unlearner, from other seeds,
+            with those of many retrained ones; it is computed after, and of one half of the retrained models beside
+            the other.
         label: How results are named when the number depends on a scorer and a scale: the role in
             braces stands for its scorer's name, ``"clip_score[{clip}]"``, and an option for its value. The name
             when empty.
@@ -116,7 +120,7 @@ class MetricSpec(Spec):
     range: tuple[float | None, float | None] = (None, None)
     min_samples: int = 1
     scorers: tuple[str, ...] = ()
-    compares: Literal["", "before", "pictures", "retrained"] = ""
+    compares: Literal["", "before", "pictures", "retrained", "unlearned", "untrained"] = ""
     label: str = ""
     config: str = ""
 

@@ -8,7 +8,9 @@ pictures as independent would give intervals that are far too narrow.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -30,6 +32,8 @@ _STUDENT = {2: 4.302653, 3: 3.182446, 4: 2.776445, 5: 2.570582, 6: 2.446912, 7: 
 
 _RESAMPLES = 10_000
 _EXACT_FLIPS = 20
+_INTERVALS: ContextVar[bool] = ContextVar("intervals", default=True)
+_VALUE_ALONE = "no interval: the value alone was asked for"
 _CHUNK = 50_000  # indices drawn at once: few enough to stay in the processor's cache
 
 
@@ -292,7 +296,8 @@ def mean_measurement(
         reason = "no sample of this group has a picture and a verdict" if n_excluded else "no sample is in this group"
         return Measurement(group=group, value=None, n=0, n_excluded=n_excluded, note=_joined(note, reason))
     ordered_clusters = [clusters[i] for i in order]
-    interval, reason = _mean_interval(ordered, ordered_clusters, success)
+    wanted = _INTERVALS.get()
+    interval, reason = _mean_interval(ordered, ordered_clusters, success) if wanted else (None, _VALUE_ALONE)
     return Measurement(
         group=group,
         value=float(ordered.mean()),
@@ -305,6 +310,16 @@ def mean_measurement(
         success=success,
         note=_joined(note, reason),
     )
+
+
+@contextmanager
+def values_alone() -> Iterator[None]:
+    """Let `mean_measurement` leave out intervals, which cost a bootstrap, where nobody reads them."""
+    token = _INTERVALS.set(False)
+    try:
+        yield
+    finally:
+        _INTERVALS.reset(token)
 
 
 def paired_change(before: Measurement, after: Measurement) -> Change:

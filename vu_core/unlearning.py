@@ -40,9 +40,19 @@ def make_edit(plan: UnlearnPlan, model: Model, ctx: RunContext) -> Edit:
     unlearner: Unlearner = plan.unlearner.load()()
     with _with_edits(model, plan.earlier) as edited:
         edit = unlearner.unlearn(edited, plan.request, plan.data, plan.config, ctx)
-        _check(edit, plan.unlearner)
+        return stamped(edit, plan, model)
+
+
+def stamped(edit: Any, plan: UnlearnPlan, model: Model) -> Edit:
+    """Return ``edit``, which ``plan`` made of ``model``, checked, with what was asked in its ``info``.
+
+    Raises:
+        PluginError: It is none.
+        ComputeError: It is not finite.
+    """
+    made = _checked(edit, plan.unlearner)
     after = {"after": [other.identity() for other in plan.earlier]} if plan.earlier else {}
-    return replace(edit, unlearner=plan.unlearner.spec.name, info={**edit.info, **_stamp(plan, model), **after})
+    return replace(made, unlearner=plan.unlearner.spec.name, info={**made.info, **_stamp(plan, model), **after})
 
 
 @contextmanager
@@ -73,7 +83,7 @@ def _stamp(plan: UnlearnPlan, model: Model) -> dict[str, Any]:
     return values
 
 
-def _check(edit: Any, unlearner: Entry[UnlearnerSpec]) -> None:
+def _checked(edit: Any, unlearner: Entry[UnlearnerSpec]) -> Edit:
     if not isinstance(edit, Edit):
         raise PluginError(f"unlearner '{unlearner.spec.name}' ({unlearner.plugin}) returned {type(edit)}, no Edit")
     for name, tensor in edit.tensors.items():
@@ -82,3 +92,4 @@ def _check(edit: Any, unlearner: Entry[UnlearnerSpec]) -> None:
                 f"unlearner '{unlearner.spec.name}' made an edit with NaN or infinity in '{name}'",
                 hint="Check that the model draws pictures ('vu sample'), then try float32 or milder options.",
             )
+    return edit

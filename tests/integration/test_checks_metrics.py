@@ -70,12 +70,14 @@ class Answering(Recognised):
 
 
 class Agreeing(Answering):
-    """A good metric of answers beside those of retrained models."""
+    """A good metric of answers beside those of retrained or untrained models."""
 
     def values(self, batch):
         super().values(batch)
         seen = batch.scores["model"].logits.argmax(dim=1)
-        alike = torch.stack([(seen == other.logits.argmax(dim=1)).double() for other in batch.retrained])
+        alike = torch.stack(
+            [(seen == other.logits.argmax(dim=1)).double() for other in (*batch.retrained, *batch.untrained)]
+        )
         return (100.0 * alike.mean(dim=0)).tolist()
 
 
@@ -277,6 +279,7 @@ BESIDE: dict[str, Any] = {**ANSWERING, "direction": "up", "compares": "retrained
 GOOD = [
     component(Answering, **ANSWERING),
     component(Agreeing, **BESIDE),
+    component(Agreeing, **{**BESIDE, "compares": "untrained"}),
     component(Spread, scorers=("features",), ideal=None, range=(0.0, None), unit="", forget_direction=None),
     component(),
     component(scorers=(EACH_KIND,), min_samples=60),

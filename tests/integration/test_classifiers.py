@@ -13,6 +13,7 @@ from vu_core import Edit
 from vu_core.answers import AnswerFile
 from vu_core.editfiles import read_edit
 from vu_core.edits import applied
+from vu_core.retrained import UNTRAINED
 
 RETRAINED = ("run", "retrain", "--forget", "grey", "--device", "cpu")
 BASE = ("run", "blank", "--forget", "grey", "--device", "cpu", "--out", "run")
@@ -101,6 +102,64 @@ def test_a_repeated_measurement_asks_the_model_nothing(vu, retrained):
     stages = {stage["name"]: stage["detail"] for stage in record_of("again")["stages"]}
     assert [stages[f"answer {name}"]["computed"] for name in ("before", "after", "retrained")] == [0, 0, 0]
     assert results_of("again") == first
+
+
+def test_no_interval_of_a_retrained_model_is_computed(vu, retrained, monkeypatch):
+    from vu_core import statistics
+
+    asked = []
+    original = statistics._mean_interval
+    monkeypatch.setattr(statistics, "_mean_interval", lambda *given: asked.append(given) or original(*given))
+    vu(*BASE, "--retrained", retrained, "--metric", "right")
+    found = results_of()
+    assert found["right", "retain"]["reference_n"] == 4
+    # Before and after, of each of the two groups; besides, the mean over the retrained models.
+    assert sum(len(values) > 4 for values, *_ in asked) == 4
+
+
+def test_models_that_forgot_the_same_stand_beside_retrained_ones(vu, retrained):
+    shake = ("run", "shake", "--forget", "grey", "--device", "cpu", "--metric", "counted")
+    for seed in (5, 6):
+        assert vu(*shake, "--seed", str(seed), "--out", f"retrained/shake-{seed}").exit_code == 0
+    # Neither another request, nor another unlearner, nor the run itself is among them.
+    vu("run", "shake", "--forget", "dark", "--device", "cpu", "--out", "retrained/other")
+    vu("run", "blank", "--forget", "grey", "--device", "cpu", "--out", "retrained/blank")
+    result = vu(*shake, "--seed", "6", "--retrained", retrained, "--out", "run")
+    assert result.exit_code == 0, result.output
+    found = results_of()["counted", "all"]
+    assert (found["before"], found["after"]) == (None, 1 + 40.0)
+    # Of the four retrained models, one stands for the model, one beside it, and two for the retrained.
+    assert (found["reference"], found["reference_n"], found["gap"]) == (1 + 20.0, 1, 20.0)
+    stages = {stage["name"]: stage["detail"] for stage in record_of()["stages"]}
+    assert stages["answer unlearned"]["models"] == 1
+    vu(*shake, "--seed", "7", "--out", "alone")
+    assert "no reference" in results_of("alone")["counted", "all"]["note"]
+
+
+def test_untrained_networks_answer_only_where_a_metric_asks(vu, retrained):
+    assert vu(*BASE, "--metric", "blind", "--retrained", retrained).exit_code == 0
+    stages = {stage["name"]: stage["detail"] for stage in record_of()["stages"]}
+    assert stages["answer untrained"] == {"models": 5, "computed": 5 * 72, "cached": 0}
+    model, question = vu_core.load_model("greys", device="cpu"), torch.full((1, 3, 4, 4), 0.5)
+    answered = AnswerFile(Path("run/answers/untrained-3.safetensors")).read()
+    expected = model.fresh(UNTRAINED[3])(question)[0].argmax()
+    grey = [i for i, features in enumerate(answered.features) if abs(features.item() - 0.5) < 0.05]
+    assert answered.names[answered.logits[grey[0]].argmax()] == model.classes[expected]
+    found = results_of()["blind", "all"]
+    assert found["reference_n"] == 4
+    assert found["gap"] == pytest.approx(found["after"] - found["reference"])
+    vu(*BASE[:-1], "other")
+    assert "answer untrained" not in {stage["name"] for stage in record_of("other")["stages"]}
+
+
+def test_without_knowing_how_it_began_a_model_has_nothing_untrained_to_compare_with(vu, monkeypatch):
+    import vu_shapes_work
+
+    monkeypatch.delattr(vu_shapes_work.GreysModel, "fresh")
+    assert vu(*BASE, "--metric", "blind").exit_code == 0
+    found = results_of()["blind", "all"]
+    assert found["after"] is None
+    assert "does not say how it was before training" in found["note"]
 
 
 def test_eval_measures_the_same(vu, retrained):

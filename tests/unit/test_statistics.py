@@ -21,6 +21,7 @@ from vu_core.statistics import (
     newcombe,
     paired_change,
     sign_flip,
+    values_alone,
     wilson,
 )
 from vu_core.types import Measurement
@@ -240,3 +241,13 @@ def test_holm_believes_no_more_false_tests_than_it_says():
     generator = random.Random(0)
     wrong = sum(min(holm([generator.random() for _ in range(20)])) < 0.05 for _ in range(2000))
     assert 0.035 < wrong / 2000 < 0.065
+
+
+def test_a_value_alone_has_no_interval_and_says_so():
+    values = [float(i) for i in range(20)]
+    whole = measured(values)
+    with values_alone():
+        alone = measured(values)
+    assert (alone.value, alone.interval, alone.values) == (whole.value, None, whole.values)
+    assert "the value alone" in alone.note
+    assert measured(values) == whole

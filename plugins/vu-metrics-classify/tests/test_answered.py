@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from vu_metrics_classify import features
@@ -15,6 +17,7 @@ from vu_metrics_classify.config import (
     DistanceConfig,
     DistributionConfig,
     FewConfig,
+    KlomConfig,
     LiraConfig,
     LossConfig,
     RmiaConfig,
@@ -23,7 +26,7 @@ from vu_metrics_classify.config import (
 )
 from vu_metrics_classify.gaps import AverageGap, TugOfWar
 from vu_metrics_classify.likelihood import Lira, LiraTpr, Rmia
-from vu_metrics_classify.likeness import ActivationDistance, Agreement, JsToRetrained
+from vu_metrics_classify.likeness import ActivationDistance, Agreement, JsToRetrained, Zrf
 from vu_metrics_classify.membership import (
     EntropyAttack,
     LossAttack,
@@ -31,6 +34,7 @@ from vu_metrics_classify.membership import (
     svc_members,
 )
 from vu_metrics_classify.plugin import vu_metrics
+from vu_metrics_classify.populations import Klom, Ulira, attack_accuracy, klom
 from vu_metrics_classify.streisand import Streisand
 
 from vu_core import Answers, Batch, ComputeError, Concept, Request, Sample
@@ -184,6 +188,51 @@ def test_likeness_is_averaged_over_models():
                 m = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
                 total += [sum(a * math.log(a / c) for a, c in zip(r, m, strict=True)) / 2 for r in (p, q)]
     assert found == pytest.approx(2 * statistics.fmean(total), abs=1e-12)
+
+
+def test_zrf_is_averaged_over_untrained_models_and_pictures_to_forget():
+    given = world(6, SIZES, models=3)
+    given = replace(given, retrained=(), untrained=given.retrained)
+    total = []
+    for i, sample in enumerate(given.samples):
+        if "samples" in sample.attributes:
+            p = softmax(given.scores["model"].logits[i].tolist())
+            for other in given.untrained:
+                q = softmax(other.logits[i].tolist())
+                halves = [
+                    (a * math.log(2 * a / (a + b)) + b * math.log(2 * b / (a + b))) / 2
+                    for a, b in zip(p, q, strict=True)
+                ]
+                total.append(1 - sum(halves))
+    (found,) = measure(Zrf(request=RANDOM, config=SplitConfig(**FEW)), given).values()
+    assert found.value == pytest.approx(statistics.fmean(total), abs=1e-12)
+    assert (found.group, found.n) == ("forget", 30)
+    assert found.interval.low < found.value < found.interval.high
+
+
+def test_populations_are_the_model_and_others_beside_retrained_ones():
+    given = world(7, SIZES, models=9)
+    given = replace(given, unlearned=given.retrained[:4], retrained=given.retrained[4:])
+    labels = given.scores["model"].labels(given.samples)
+    margins = [
+        features.margin(one.logits, labels).numpy()
+        for one in (given.scores["model"], *given.unlearned, *given.retrained)
+    ]
+    forget = np.array([place for place, sample in enumerate(given.samples) if "samples" in sample.attributes])
+    unlearned, retrained = np.stack(margins[:5])[:, forget], np.stack(margins[5:])[:, forget]
+    for percentile in (50, 95):
+        found = measure(Klom(request=RANDOM, config=KlomConfig(percentile=percentile, **FEW)), given)
+        expected = np.percentile(klom(unlearned, retrained), percentile)
+        assert found["forget"].value == pytest.approx(expected, abs=1e-12)
+        assert {group: one.n for group, one in found.items()} == {"forget": 30, "retain": 80}
+    (found,) = measure(Ulira(request=RANDOM, config=FewConfig(**FEW)), given).values()
+    assert found.value == pytest.approx(100 * attack_accuracy(unlearned, retrained, pooled=True).mean(), abs=1e-12)
+    assert "5 unlearned models, 16 are needed" in found.note
+    for metric, config in ((Klom, KlomConfig), (Ulira, FewConfig)):
+        (refused, *_) = measure(metric(request=RANDOM, config=config()), given).values()
+        assert refused.value is None
+        (impossible, *_) = measure(metric(request=RANDOM, config=config(**FEW)), replace(given, unlearned=())).values()
+        assert impossible.value is None
 
 
 def test_attacks_find_what_was_learned():

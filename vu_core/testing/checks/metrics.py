@@ -26,9 +26,10 @@ NEIGHBOURS = (Concept(name="dog"), Concept(name="fox"))
 
 _TOLERANCE = 1e-6
 _SEEDS = 3
-# Where a classifier is measured, its pictures lie in these splits by turns, and so many retrained ones stand beside.
+# Where a classifier is measured, its pictures lie in these splits by turns, and so many other models stand beside.
 _SPLITS = ("train", "train", "test", "train", "validation", "test")
-_RETRAINED = 16
+_OTHERS = 16
+_BESIDE = {"retrained": ("retrained",), "untrained": ("untrained",), "unlearned": ("unlearned", "retrained")}
 _IMAGES = ":images"
 
 # Pictures are as small as the metric takes them: some need a side of 176 pixels.
@@ -146,6 +147,8 @@ def check_direction(component: Component) -> None:
     samples, form = _samples(component), _form(component)
     if {"features", "detections"} & set(form.outputs.values()):
         return  # which are better cannot be told without knowing what they are of
+    if form.compares == "unlearned":
+        return  # the verdicts are of one model among many, and decide too little
 
     best = _measure(component, [_batch(samples, form, _as_asked)])
     worst = _measure(component, [_batch(samples, form, lambda sample, role: not _as_asked(sample, role))])
@@ -231,9 +234,11 @@ class _Form:
 def _batch(samples: Sequence[Sample], form: _Form, right: Right = _often) -> Batch:
     """Return ``samples`` with pictures and verdicts that depend on each sample alone, and their reference."""
     batch = _judged(samples, form, right)
-    if form.compares == "retrained":
-        others = [made_up("answers", samples, f"{MODEL} {number}", _as_asked) for number in range(_RETRAINED)]
-        return replace(batch, retrained=others)
+    if form.compares in _BESIDE:
+        others = [made_up("answers", samples, f"{MODEL} {number}", _as_asked) for number in range(2 * _OTHERS)]
+        parts = (others[:_OTHERS], others[_OTHERS:])
+        beside: dict[str, Any] = dict(zip(_BESIDE[form.compares], parts, strict=False))
+        return replace(batch, **beside)
     if not form.compares:
         return batch
     others = [replace(sample, id=f"reference-{sample.id}") for sample in samples]
@@ -331,7 +336,8 @@ def _expect_refusal(component: Component, batches: Sequence[Batch], how: str) ->
 def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
     """Return all tensors of a batch and its reference by name; those that are pictures end in `_IMAGES`."""
     verdicts: dict[str, torch.Tensor] = {}
-    answered = {f"retrained {number}": answers for number, answers in enumerate(batch.retrained)}
+    others = (*batch.retrained, *batch.unlearned, *batch.untrained)
+    answered = {f"other {number}": answers for number, answers in enumerate(others)}
     for role, verdict in {**batch.scores, **answered}.items():
         if isinstance(verdict, Answers):
             verdicts |= {f"{role} logits": verdict.logits, f"{role} features": verdict.features}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from vu_core import UnlearnerSpec, hookimpl
+from vu_core import CommandSpec, UnlearnerSpec, hookimpl
 
 _NEEDS = ("TensorSource", "Classifies")
 
@@ -19,6 +19,16 @@ def vu_unlearners() -> Iterator[UnlearnerSpec]:
     yield from _dampening()
     yield from _teaching()
     yield from _reshaping()
+
+
+@hookimpl
+def vu_commands() -> Iterator[CommandSpec]:
+    """Yield the command that makes many retrained models at once."""
+    yield CommandSpec(
+        name="retrain",
+        summary="Train a classifier again without what is forgotten, many times at once.",
+        target="vu_classify.command:retrain_command",
+    )
 
 
 def _training() -> Iterator[UnlearnerSpec]:

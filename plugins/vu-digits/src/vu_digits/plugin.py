@@ -17,6 +17,13 @@ _SCRUB = {
     "clip": 1.0,
     "batch_size": 64,
 }
+_ASCENT = {
+    "epochs": 50,
+    "learning_rate": 0.02,
+    "batch_size": 1024,
+    "weight_decay": 0.0,
+    "target_accuracy": 0.0,
+}
 _PRESETS = {
     "fine-tune": {"default": _SMALL},
     "l1-sparse": {"default": {**_SMALL, "sparsity": 1e-3}},
@@ -25,6 +32,11 @@ _PRESETS = {
     "scrub": {"default": _SCRUB},
     "bad-teacher": {"default": {"epochs": 5, "learning_rate": 0.01, "batch_size": 64, "retain_share": 1.0}},
     "boundary-shrink": {"default": {"step": 0.4, "learning_rate": 0.05, "epochs": 10}},
+    "gradient-ascent": {"default": _ASCENT},
+    "neggrad-plus": {"default": {**_SMALL, "epochs": 10, "retain_weight": 0.9, "max_forget_loss": 10.0}},
+    "lfssd": {"default": {"selection": 8.0}},
+    "unsir": {"default": {"epochs": 2, "learning_rate": 0.002, "batch_size": 64}},
+    "jit": {"default": {"learning_rate": 0.1}},
 }
 
 

@@ -31,15 +31,18 @@ class Answered:
         logits: float64 (n, C), of the model.
         labels: int64 (n,): what the pictures show.
         features: float64 (n, d), of the model; (n, 0) where the metric reads none.
-        retrained: The same of each retrained model.
-        places: What `where` found before, by what it was asked; retrained models share it, as they share samples.
+        beside: The same of each model that it is compared with: those that forgot the same, retrained ones, untrained
+            ones.
+        alike: How many of ``beside``, the first, forgot the same.
+        places: What `where` found before, by what it was asked; all models share it, as they share samples.
     """
 
     samples: Sequence[Sample]
     logits: torch.Tensor
     labels: torch.Tensor
     features: torch.Tensor
-    retrained: Sequence[Answered] = ()
+    beside: Sequence[Answered] = ()
+    alike: int = 0
     places: dict[Callable[[Sample], bool], list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -73,9 +76,9 @@ class Answered:
                 features=one.features[index],
                 places=known,
             )
-            for one in (self, *self.retrained)
+            for one in (self, *self.beside)
         )
-        return replace(first, retrained=tuple(others))
+        return replace(first, beside=tuple(others), alike=self.alike)
 
 
 class AnswerMetric(ABC):
@@ -101,6 +104,7 @@ class AnswerMetric(ABC):
         self._rows: list[tuple[Sequence[Sample], list[Answers], torch.Tensor]] = []
         self._excluded: list[Sample] = []
         self._kind = ""
+        self._alike = 0
         # One function each, so that what `Answered.where` found is found again.
         self._forgotten: dict[str, Callable[[Sample], bool]] = {}
         self._retained: dict[str, Callable[[Sample], bool]] = {}
@@ -111,8 +115,10 @@ class AnswerMetric(ABC):
         Raises:
             ComputeError: There are no answers, they are not finite or of another form, or a label is unknown.
         """
+        beside = (*batch.unlearned, *batch.retrained, *batch.untrained)
         found = [_checked(batch.scores.get(MODEL), len(batch.samples))]
-        found += [_checked(answers, len(batch.samples)) for answers in batch.retrained]
+        found += [_checked(answers, len(batch.samples)) for answers in beside]
+        self._alike = len(batch.unlearned)
         if any(list(one.names) != list(found[0].names) for one in found):
             raise ComputeError("the models do not have the same classes in the same order")
         self._kind = found[0].kind
@@ -210,7 +216,7 @@ class AnswerMetric(ABC):
             )
             for model in range(models.pop())
         )
-        return replace(first, retrained=others).at(order)
+        return replace(first, beside=others, alike=self._alike).at(order)
 
 
 def few(counts: dict[str, tuple[int, int]]) -> str:

@@ -99,6 +99,15 @@ class SplitConfig(FewConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KlomConfig(SplitConfig):
+    """Which of the pictures' divergences is taken."""
+
+    percentile: float = field(
+        default=50.0, metadata={"help": "Percentile over pictures; papers give 50 and 95.", "ge": 0, "le": 100}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DistanceConfig(SplitConfig):
     """Which of the released distances is computed."""
 

@@ -62,14 +62,14 @@ class Gap(AnswerMetric):
 
     def measured(self, answered: Answered) -> list[Measurement]:
         """Return the number in the group ``all``."""
-        models = len(answered.retrained)
+        models = len(answered.beside)
         if models < MODELS:
             return [self._result(answered, None, f"{models} retrained models to compare with, {MODELS} are needed")]
         found, note = self.percentages(answered)
         missing = [name for name, value in found.items() if value is None]
         if missing:
             return [self._result(answered, None, note or f"there are no {missing[0]}")]
-        others = [self.percentages(one)[0] for one in answered.retrained]
+        others = [self.percentages(one)[0] for one in answered.beside]
         value = self.joined(_numbers(found), [_numbers(one) for one in others])
         return [self._result(answered, value, "; ".join(filter(None, (note, _NO_INTERVAL))))]
 

@@ -116,7 +116,7 @@ class Lira(CalibratedAttack):
 
     def lacking(self, answered: Answered) -> dict[str, tuple[int, int]]:
         """Return how many retrained models there are."""
-        return {"retrained models": (len(answered.retrained), POOLED)}
+        return {"retrained models": (len(answered.beside), POOLED)}
 
     def scores(self, forget: Answered, test: Answered, answered: Answered) -> tuple[Floats, Floats]:
         """Return the scores; below `OWN` models one spread is pooled over both sets."""
@@ -135,7 +135,7 @@ class Rmia(CalibratedAttack):
         """Return how many retrained models and validation pictures there are."""
         population = sum(sample.split == VALIDATION for sample in answered.samples)
         return {
-            "retrained models": (len(answered.retrained), _LEAST_MODELS),
+            "retrained models": (len(answered.beside), _LEAST_MODELS),
             "validation pictures": (population, POPULATION),
         }
 
@@ -185,10 +185,10 @@ class RmiaTpr(_TruePositives, Rmia):
 
 
 def _margins(answered: Answered) -> tuple[Floats, Floats]:
-    own, *out = (features.margin(one.logits, one.labels).numpy() for one in (answered, *answered.retrained))
+    own, *out = (features.margin(one.logits, one.labels).numpy() for one in (answered, *answered.beside))
     return own, np.stack(out)
 
 
 def _confidences(answered: Answered) -> tuple[Floats, Floats]:
-    own, *out = (features.confidence(one.logits, one.labels).numpy() for one in (answered, *answered.retrained))
+    own, *out = (features.confidence(one.logits, one.labels).numpy() for one in (answered, *answered.beside))
     return own, np.stack(out)

@@ -1,8 +1,9 @@
-"""How alike a model's answers are to those of retrained models, picture by picture."""
+"""How alike a model's answers are to those of retrained or untrained models, picture by picture."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 
@@ -28,19 +29,27 @@ def js_divergence(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     return ((parts[0] + parts[1]) / 2).clamp(min=0.0)
 
 
-def zero_retrain_forgetting(p: torch.Tensor, untrained: torch.Tensor) -> float:
-    """Return ZRF = 1 - mean JS divergence of probabilities (n, C) on D_f from an untrained model's (Chundawat 2023).
+def zero_retrain_forgetting(p: torch.Tensor, untrained: torch.Tensor) -> torch.Tensor:
+    """Return 1 - JS divergence from an untrained model, for each row: float64 (n,) (Chundawat et al. 2023).
 
-    In [1 - ln 2, 1], in nats.
+    Their mean on D_f is ZRF, in [1 - ln 2, 1].
+
+    Args:
+        p: Probabilities of the model in question, (n, C).
+        untrained: Those of a network with random weights, (n, C).
     """
-    return 1.0 - float(js_divergence(p, untrained).mean())
+    return 1.0 - js_divergence(p, untrained)
 
 
 class Likeness(AnswerMetric):
-    """Mean over pictures, and over retrained models, of a number of two answers."""
+    """Mean over pictures, and over the models beside, of a number of two answers.
+
+    Attributes:
+        others: What these models are, in words.
+    """
 
     config: SplitConfig
-    success: float | None = None
+    others: ClassVar[str] = "retrained models"
 
     def values(self, answered: Answered, other: Answered) -> torch.Tensor:
         """Return one number a picture, of the answers of two models to it: float64 (n,)."""
@@ -48,19 +57,19 @@ class Likeness(AnswerMetric):
 
     def measured(self, answered: Answered) -> list[Measurement]:
         """Return the mean on the pictures of the split that show a forgotten concept, and on the others."""
-        split = self.config.split
-        groups = {FORGET: self.forgotten(split), RETAIN: self.retained(split)}
-        return [self._measurement(group, answered.where(chosen), chosen) for group, chosen in groups.items()]
+        chosen = {FORGET: self.forgotten(self.config.split), RETAIN: self.retained(self.config.split)}
+        return [self.measurement(group, answered.where(one), one) for group, one in chosen.items()]
 
-    def _measurement(self, group: str, part: Answered, chosen: Callable[[Sample], bool]) -> Measurement:
-        lacking = few({"pictures": (len(part), FEW), "retrained models": (len(part.retrained), 1)})
-        if not (len(part) and part.retrained) or (lacking and not self.config.allow_few):
+    def measurement(self, group: str, part: Answered, chosen: Callable[[Sample], bool]) -> Measurement:
+        """Return what is measured on ``part``, the pictures of ``group``; no value where they are too few."""
+        lacking = few({"pictures": (len(part), FEW), self.others: (len(part.beside), 1)})
+        if not (len(part) and part.beside) or (lacking and not self.config.allow_few):
             return self.number(group, None, len(part), chosen, note=lacking)
         return self.combined(group, part, chosen, lacking)
 
     def combined(self, group: str, part: Answered, chosen: Callable[[Sample], bool], note: str) -> Measurement:
         """Return the number of ``part``, the pictures of ``group``."""
-        found = torch.stack([self.values(part, other) for other in part.retrained]).mean(dim=0)
+        found = torch.stack([self.values(part, other) for other in part.beside]).mean(dim=0)
         return self.mean(group, part, found, chosen, note=note)
 
 
@@ -70,6 +79,21 @@ class JsToRetrained(Likeness):
     def values(self, answered: Answered, other: Answered) -> torch.Tensor:
         """Return the divergence of each picture."""
         return js_divergence(probabilities(answered.logits), probabilities(other.logits))
+
+
+class Zrf(Likeness):
+    """ZRF on the pictures of the split that show a forgotten concept, averaged over untrained models."""
+
+    others = "untrained models"
+
+    def values(self, answered: Answered, other: Answered) -> torch.Tensor:
+        """Return 1 - divergence of each picture."""
+        return zero_retrain_forgetting(probabilities(answered.logits), probabilities(other.logits))
+
+    def measured(self, answered: Answered) -> list[Measurement]:
+        """Return ZRF in the group ``forget``."""
+        chosen = self.forgotten(self.config.split)
+        return [self.measurement(FORGET, answered.where(chosen), chosen)]
 
 
 class Agreement(Likeness):
@@ -97,6 +121,6 @@ class ActivationDistance(Likeness):
         """Return the mean over pictures, or the root of the mean square, averaged over models."""
         if self.config.form != "rms":
             return super().combined(group, part, chosen, note)
-        roots = [float(self.values(part, other).mean().sqrt()) for other in part.retrained]
+        roots = [float(self.values(part, other).mean().sqrt()) for other in part.beside]
         told = "; ".join(filter(None, (note, "no interval: a root of a mean is no mean of pictures")))
         return self.number(group, sum(roots) / len(roots), len(part), chosen, note=told)

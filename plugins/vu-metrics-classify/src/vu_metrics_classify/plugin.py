@@ -14,9 +14,13 @@ _RUM = "arXiv:2406.01257"
 _LIRA = "arXiv:2112.03570"
 _RMIA = "arXiv:2312.03262"
 _CKA = "arXiv:1905.00414"
+_ULIRA = "arXiv:2403.01218"
+_KLOM = "arXiv:2410.23232"
 
 _CONFIG = "vu_metrics_classify.config"
 _LN2 = 0.6931471805599453
+# ln(1e5 + 1): no retrained model is where all unlearned ones are.
+_KLOM_MOST = 11.512935464920229
 
 # All read a classifier's answers to a dataset's pictures.
 _metric = partial(MetricSpec, scorers=("model",))
@@ -160,6 +164,34 @@ ATTACKS = (
     ),
 )
 
+POPULATIONS = (
+    _metric(
+        name="ulira",
+        summary="U-LiRA: how often margins tell many models that forgot from many retrained ones.",
+        target="vu_metrics_classify.populations:Ulira",
+        reference=_ULIRA,
+        compares="unlearned",
+        direction="reference",
+        unit="%",
+        ideal=50.0,
+        range=(0.0, 100.0),
+        config=f"{_CONFIG}:FewConfig",
+    ),
+    _metric(
+        name="klom",
+        summary="KLoM: divergence of margins of many models that forgot from those of many retrained ones.",
+        target="vu_metrics_classify.populations:Klom",
+        reference=_KLOM,
+        compares="unlearned",
+        direction="down",
+        unit="nats",
+        ideal=0.0,
+        range=(0.0, _KLOM_MOST),
+        label="klom[{percentile:g}, closed]",
+        config=f"{_CONFIG}:KlomConfig",
+    ),
+)
+
 LIKENESS = (
     _beside(
         name="js_to_retrained",
@@ -169,6 +201,17 @@ LIKENESS = (
         unit="nats",
         ideal=0.0,
         range=(0.0, _LN2),
+        config=f"{_CONFIG}:SplitConfig",
+    ),
+    _metric(
+        name="zrf",
+        summary="ZRF: 1 - Jensen-Shannon divergence, in nats, from untrained networks on pictures to forget.",
+        target="vu_metrics_classify.likeness:Zrf",
+        reference=_BAD_TEACHING,
+        compares="untrained",
+        direction="reference",
+        unit="",
+        range=(1.0 - _LN2, 1.0),
         config=f"{_CONFIG}:SplitConfig",
     ),
     _beside(
@@ -212,7 +255,7 @@ LIKENESS = (
 @hookimpl
 def vu_metrics() -> Iterable[MetricSpec]:
     """Yield all metrics."""
-    yield from (*ACCURACIES, *ATTACKS, *LIKENESS)
+    yield from (*ACCURACIES, *ATTACKS, *POPULATIONS, *LIKENESS)
 
 
 @hookimpl

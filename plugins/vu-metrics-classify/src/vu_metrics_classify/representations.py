@@ -112,13 +112,13 @@ class Cka(AnswerMetric):
         return [self._measurement(group, answered.where(chosen), chosen) for group, chosen in groups.items()]
 
     def _measurement(self, group: str, part: Answered, chosen: Callable[[Sample], bool]) -> Measurement:
-        lacking = few({"pictures": (len(part), FEW), "retrained models": (len(part.retrained), 1)})
-        if len(part) < _SMALLEST or not part.retrained or (lacking and not self.config.allow_few):
+        lacking = few({"pictures": (len(part), FEW), "retrained models": (len(part.beside), 1)})
+        if len(part) < _SMALLEST or not part.beside or (lacking and not self.config.allow_few):
             return self.number(group, None, len(part), chosen, note=lacking)
-        width = max(one.features.shape[1] for one in (part, *part.retrained))
+        width = max(one.features.shape[1] for one in (part, *part.beside))
         biased = len(part) >= ENOUGH * width
         compare = linear_cka if biased else debiased_cka
-        found = [compare(part.features, other.features) for other in part.retrained]
+        found = [compare(part.features, other.features) for other in part.beside]
         known = [value for value in found if value is not None]
         value = sum(known) / len(known) if len(known) == len(found) else None
         kind = "" if biased else f"debiased: fewer than {ENOUGH} pictures a feature"

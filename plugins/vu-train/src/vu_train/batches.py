@@ -87,11 +87,16 @@ class Batches:
         if self._augment == "crop-flip" and generator is not None:
             images = crop_flip(images, generator)
         return ImageBatch(
-            images=images.to(self._dtype) if images.is_floating_point() else images.to(self._dtype) / 255,
+            images=as_input(images, self._dtype),
             labels=chosen.labels.to(self._device),
             positions=positions,
             ids=chosen.ids,
         )
+
+
+def as_input(images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return ``images``, uint8 or floating-point in [0, 1], as a network reads them: in [0, 1], of type ``dtype``."""
+    return images.to(dtype) if images.is_floating_point() else images.to(dtype) / 255
 
 
 def endless(

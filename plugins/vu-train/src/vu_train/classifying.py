@@ -129,7 +129,7 @@ def train_classifier(
         RunError: The folder holds checkpoints of another training, or cannot be written.
         ComputeError: A loss or a gradient is not finite; the message names epoch, batch and pictures.
     """
-    with preserved(), torch.enable_grad(), _in_training(network, settings), _lone_images(network, ctx):
+    with preserved(), torch.enable_grad(), in_training(network, settings), lone_images_allowed(network, ctx):
         loop = _Loop(network, passes, settings, ctx, name, after_step)
         return loop.run({**_key(network, settings, ctx), **(key or {})}, stop or (lambda epoch: ""))
 
@@ -169,7 +169,7 @@ class _Loop:
         self.network, self.passes, self.settings, self.ctx, self.name = network, passes, settings, ctx, name
         self.after_step = after_step
         self.parameters = dict(network.named_parameters())
-        self.optimizer = _optimizer(list(self.parameters.values()), settings)
+        self.optimizer = optimizer_of(list(self.parameters.values()), settings)
         self.processes = Processes(ctx.device)
         self.checkpoints = Checkpoints(ctx.out_dir / FOLDER / name, keep=2)
         self.steps = 0
@@ -230,7 +230,8 @@ class _Loop:
         return found.step, found.seconds
 
 
-def _optimizer(parameters: Sequence[torch.nn.Parameter], settings: EpochSettings) -> torch.optim.Optimizer:
+def optimizer_of(parameters: Sequence[torch.Tensor], settings: EpochSettings) -> torch.optim.Optimizer:
+    """Return what makes the steps that the settings ask for."""
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, weight_decay=decay)
@@ -246,7 +247,7 @@ def _key(network: torch.nn.Module, settings: EpochSettings, ctx: RunContext) -> 
 
 
 @contextmanager
-def _in_training(network: torch.nn.Module, settings: EpochSettings) -> Iterator[None]:
+def in_training(network: torch.nn.Module, settings: EpochSettings) -> Iterator[None]:
     """Put the network into the mode that the settings ask for, its parameters taking gradients; then restore both."""
     modes = {part: part.training for part in network.modules()}
     flags = {parameter: parameter.requires_grad for parameter in network.parameters()}
@@ -265,7 +266,7 @@ def _in_training(network: torch.nn.Module, settings: EpochSettings) -> Iterator[
 
 
 @contextmanager
-def _lone_images(network: torch.nn.Module, ctx: RunContext) -> Iterator[None]:
+def lone_images_allowed(network: torch.nn.Module, ctx: RunContext) -> Iterator[None]:
     """Let BatchNorm take its running statistics where a batch is one image, of which it can make none; warn once."""
     warning = "a batch was a single image: for it, BatchNorm took its running statistics"
     switched: set[torch.nn.Module] = set()

@@ -7,7 +7,7 @@ from vu_core import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, UnlearnerS
 
 @hookimpl
 def vu_unlearners():
-    for name in ("retrain", "blank"):
+    for name in ("retrain", "blank", "shake"):
         yield UnlearnerSpec(
             name=name,
             summary=f"Make a classifier forget: {name}.",
@@ -30,6 +30,22 @@ def vu_metrics():
         compares="retrained",
         **common,
     )
+    yield MetricSpec(
+        name="blind",
+        summary="Share of answers that untrained networks give as well.",
+        target="vu_shapes_work:Blind",
+        direction="reference",
+        compares="untrained",
+        **common,
+    )
+    yield MetricSpec(
+        name="counted",
+        summary="How many models forgot the same, and how many were retrained: u + 10 r.",
+        target="vu_shapes_work:Counted",
+        direction="down",
+        compares="unlearned",
+        **common,
+    )
 
 
 @hookimpl
@@ -45,7 +61,7 @@ def vu_datasets():
 
 @hookimpl
 def vu_models():
-    common = {"family": "classifier", "capabilities": ("TensorSource", "Classifies")}
+    common = {"family": "classifier", "capabilities": ("TensorSource", "Classifies", "Retrains")}
     yield ModelSpec(
         name="greys-loader",
         summary="Loads folders with a greys.json.",

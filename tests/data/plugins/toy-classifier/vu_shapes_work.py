@@ -54,6 +54,13 @@ class GreysModel:
     def fingerprint(self):
         return tensor_sha256(self.tensor("classifier", "means"))
 
+    def recipe(self):
+        return {}
+
+    def fresh(self, seed):
+        means = torch.rand(3, generator=torch.Generator().manual_seed(seed))
+        return NearestMean(means).eval()
+
     def classify(self, images):
         self.asked += len(images)
         features = images.mean(dim=(1, 2, 3))[:, None]
@@ -151,14 +158,16 @@ class Right:
 
 
 class Alike:
-    """Share of answers that most retrained models give as well."""
+    """Share of answers that other models give as well."""
+
+    others = "retrained"
 
     def __init__(self, request, neighbours, config):
         self._alike = []
 
     def update(self, batch):
         mine = batch.scores["model"].logits.argmax(dim=1)
-        others = torch.stack([answers.logits.argmax(dim=1) for answers in batch.retrained])
+        others = torch.stack([answers.logits.argmax(dim=1) for answers in getattr(batch, self.others)])
         self._alike += (others == mine).double().mean(dim=0).tolist()
 
     def exclude(self, sample, reason):
@@ -167,3 +176,34 @@ class Alike:
     def compute(self):
         mean = 100.0 * sum(self._alike) / len(self._alike)
         yield Measurement(group="all", value=mean, n=len(self._alike), note="no interval")
+
+
+class Blind(Alike):
+    others = "untrained"
+
+
+class Shake:
+    """All means are moved a little, and the forgotten class' mean goes."""
+
+    def unlearn(self, model, request, data, config, ctx):
+        means = model.tensor("classifier", "means") + 0.001 * torch.randn(3, generator=ctx.generator("shake"))
+        for concept in request.forget:
+            means[CLASSES.index(concept.name)] = 9.0
+        return _edit(model, means)
+
+
+class Counted:
+    """How many other models stand beside."""
+
+    def __init__(self, request, neighbours, config):
+        self._counts = set()
+
+    def update(self, batch):
+        self._counts.add((len(batch.unlearned), len(batch.retrained)))
+
+    def exclude(self, sample, reason):
+        pass
+
+    def compute(self):
+        ((unlearned, retrained),) = self._counts
+        yield Measurement(group="all", value=unlearned + 10.0 * retrained, n=1, note="no interval")

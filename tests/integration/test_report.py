@@ -60,9 +60,27 @@ def test_a_report_of_what_is_there_already(reporting, vu, monkeypatch):
 
 def test_a_measurement_has_a_report_too(reporting, vu):
     vu(*RUN)
-    assert vu("eval", "runs/repaint-cat", "--out", "measured", "--device", "cpu").exit_code == 0
+    result = vu("eval", "runs/repaint-cat", "--out", "measured", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "report         measured/report.html" in result.stdout
+    page = Path("measured/report.html")
+    written = page.read_text()
+    assert "On cat, hit went from" in written
+    page.unlink()
     assert vu("report", "measured").exit_code == 0
-    assert "On cat, hit went from" in Path("measured/report.html").read_text()
+    assert page.read_text() == written
+
+
+def test_a_measurement_whose_folder_goes_tells_nobody(reporting, vu, monkeypatch):
+    import vu_report.writing
+
+    vu(*RUN)
+    written: list[Path] = []
+    monkeypatch.setattr(vu_report.writing, "write", lambda folders, page: written.append(page))
+    assert vu("eval", "runs/repaint-cat", "--device", "cpu").exit_code == 0
+    assert written == []
+    assert vu("eval", "runs/repaint-cat", "--device", "cpu", "--out", "measured").exit_code == 0
+    assert written == [Path("measured/report.html")]
 
 
 def test_a_classifier_is_held_against_retrained_models(install_fakes, tmp_path, vu):
@@ -91,6 +109,10 @@ def test_a_report_that_cannot_be_written_breaks_no_run(reporting, vu, monkeypatc
     assert result.exit_code == 0, result.output
     assert json.loads(Path("runs/repaint-cat/record.json").read_text())["warnings"] == [
         "plugin vu-report failed in vu_run_finished: MemoryError: too many pictures"
+    ]
+    assert vu("eval", "runs/repaint-cat", "--device", "cpu", "--out", "measured").exit_code == 0
+    assert json.loads(Path("measured/record.json").read_text())["warnings"] == [
+        "plugin vu-report failed in vu_measurement_finished: MemoryError: too many pictures"
     ]
     assert vu(*BENCH).exit_code == 0
     assert (

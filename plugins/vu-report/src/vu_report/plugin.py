@@ -1,4 +1,4 @@
-"""What this plugin does: it writes ``report.html`` when a run or a bench has ended, and when it is asked."""
+"""What this plugin does: it writes ``report.html`` when a run, a bench or a measurement has ended, and when it is asked."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def vu_run_finished(record: Record) -> None:
 @hookimpl
 def vu_bench_finished(record: BenchRecord) -> None:
     """Write the report of a bench into its folder."""
+    _write_into(record.folder)
+
+
+@hookimpl
+def vu_measurement_finished(record: Record) -> None:
+    """Write the report of a measurement into its folder."""
     _write_into(record.folder)
 
 

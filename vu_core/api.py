@@ -217,7 +217,8 @@ def evaluate(
         metrics: Names of metrics; empty for the protocol's own.
         scorers: Names of judges by role, in place of the protocol's own: ``{"object": "emoji-object-b"}``.
         retrained: Folders of runs of ``retrain`` that a classifier is held against, besides what its plugin carries.
-        out: A folder that keeps pictures, contact sheet, verdicts, record and, with vu-report, the report; None keeps pictures in the cache only.
+        out: A folder that keeps pictures, contact sheet, verdicts, record and, with vu-report, a report; None keeps
+            pictures in the cache only.
         progress: Whether a bar is shown while standard error is a terminal.
 
     Raises:

@@ -139,6 +139,23 @@ def test_runs_side_by_side_on_the_screen_as_json_and_as_a_page(reporting, vu):
     assert [run["after"] for run in hit["runs"]] == found["front"]["axes"][0]["values"] == [100.0, 0.0]
 
 
+def test_benches_side_by_side(reporting, vu):
+    assert vu(*BENCH).exit_code == 0
+    assert vu(*BENCH[:-1], "weak", "-o", "strength=0.1").exit_code == 0
+    result = vu("compare", "bench", "weak", "--out", "compare.html")
+    assert result.exit_code == 0, result.output
+    assert "forgotten: object; measured on: retain" in result.stdout and "weak: repaint" in result.stdout
+    assert "Outdone by no other unlearner in hit on forget and hit on retain: weak: repaint" in result.stdout
+    html = Path("compare.html").read_text()
+    assert (
+        "2 benches side by side" in html and html.count("data:image/webp") > 4 and "Small marks are single runs" in html
+    )
+    found = json.loads(vu("compare", "bench", "weak", "--json").stdout)["kinds"]["object"]
+    assert [run["label"] for run in found["runs"]] == ["bench: repaint", "weak: repaint"]
+    result = vu("compare", "bench", "bench/repaint/object-cat-seed0")
+    assert result.exit_code == 2 and "'bench' is a bench" in result.stderr
+
+
 def test_without_a_plugin_that_writes_pages(install_fakes, vu):
     install_fakes("toy")
     vu(*RUN, "--out", "one")

@@ -40,7 +40,9 @@ def eval_command(
     dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
     download: Annotated[bool, typer.Option("--download", help="Allow fetching model and data from a hub.")] = False,
     revision: Annotated[str, typer.Option(help="Revision of a hub model.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Folder for record, pictures, verdicts and report; default: none.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for record, pictures, verdicts and report; default: none.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would happen, stop.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the record and nothing else.")] = False,
 ) -> None:

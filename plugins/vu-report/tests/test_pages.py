@@ -178,6 +178,24 @@ def test_runs_side_by_side(tmp_path):
     assert labels == ["b: a cat, judged dog"]
 
 
+def test_benches_side_by_side(tmp_path):
+    folders = [make_bench(tmp_path / name, unlearners=(name,)) for name in ("uce", "ablate")]
+    _, page = page_of(*folders, out=tmp_path / "compare.html")
+    assert page.text("h1") == "In forgetting concepts of kind object, no other outdoes uce."
+    assert "Forgotten: object; measured on: retain" in page.text("caption")
+    (plot,) = [image["alt"] for image in page.all("img") if "svg" in (image.get("src") or "")]
+    assert "uce: ira on retain, % 97, ua_recognised on forget, % 100, on the front" in plot
+    assert "Small marks are single runs." in page.text("figcaption")
+    alts = [image["alt"] for image in page.all("img") if (image.get("alt") or "").startswith(("uce: ", "ablate: "))]
+    assert alts == [
+        "uce: a cat, judged dog",
+        "ablate: a cat, judged dog",
+        "uce: a dog, judged dog",
+        "ablate: a dog, judged dog",
+    ]
+    assert "2 runs" in page.text("li") and "2 forgotten of kind object" in page.text("li")
+
+
 def test_pictures_of_other_prompts_are_not_set_side_by_side(tmp_path):
     folders = [make_run(tmp_path / "a", names=("cat", "dog")), make_run(tmp_path / "b", names=("cat", "car"))]
     _, page = page_of(*folders, out=tmp_path / "compare.html")

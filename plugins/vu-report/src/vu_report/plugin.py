@@ -1,4 +1,4 @@
-"""What this plugin does: it writes ``report.html`` when a run, a bench or a measurement has ended, and when it is asked."""
+"""What this plugin does: it writes ``report.html`` when a run, bench or measurement has ended, or on demand."""
 
 from __future__ import annotations
 

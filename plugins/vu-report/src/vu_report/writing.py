@@ -13,13 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vu_core import __version__
-from vu_core.bench import BENCH_FILE
+from vu_core.benchfile import is_bench
 from vu_core.files import write_text
 from vu_core.registry import Registry
 
 
 def write(folders: Sequence[Path], page: Path) -> None:
-    """Write ``page`` about a run, a measurement or a bench, or about several runs side by side.
+    """Write ``page`` about a run, a measurement or a bench, or about several runs or benches side by side.
 
     Raises:
         RunError: A folder holds nothing to report on, its files are damaged, or the page cannot be written.
@@ -29,7 +29,7 @@ def write(folders: Sequence[Path], page: Path) -> None:
         from vu_report.compare_page import compare_page
 
         name, values = "compare.html", compare_page(folders, registry)
-    elif (folders[0] / BENCH_FILE).is_file():
+    elif is_bench(folders[0]):
         from vu_report.bench_page import bench_page
 
         name, values = "bench.html", bench_page(folders[0], registry)

@@ -94,7 +94,7 @@ def test_a_classifier_is_held_against_retrained_models(install_fakes, tmp_path, 
     result = vu(*classify, "--retrained", "retrained", "--out", "held")
     assert result.exit_code == 0, result.output
     html = Path("held/report.html").read_text()
-    assert '<th scope="col" class="n">Retrained</th>' in html and "3 retrained models have" in html
+    assert 'Retrained<span class="sub">n = 3</span>' in html and "3 retrained models have" in html
     assert "data:image/webp" not in html and 'id="pictures"' not in html
 
 

@@ -57,9 +57,15 @@ def render(name: str, values: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
     return environment.get_template(name).render(
         **values, style=Markup(style), script=Markup(script), policy=policy, version=__version__
     )
+
+
+def _breakable(name: str) -> Markup:
+    """Return a metric's name, which a narrow column may break after its underscores."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def _asset(name: str) -> str:

@@ -1,7 +1,7 @@
 """Draw the two pictures that the README opens with, from the runs that its first lines name.
 
-    vu run uce --forget cat --quick && vu run salun --forget 3
-    python studies/first_screen.py runs/uce-cat runs/salun-3 --out docs/assets
+vu run uce --forget cat --quick && vu run salun --forget 3
+python studies/first_screen.py runs/uce-cat runs/salun-3 --out docs/assets
 """
 
 from __future__ import annotations

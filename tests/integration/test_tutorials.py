@@ -27,10 +27,11 @@ SET_UP = {
     ". path/to/vu/.nox/demo/bin/activate": ":",
     "pip install -e path/to/vu/plugins/vu-train -e path/to/vu/plugins/vu-fade": ":",
     "git clone REPOSITORY vu": ":",
-    "pip wheel -q --no-deps --wheel-dir wheels ./vu ./vu/plugins/*": ":",
     "python -m venv env && . env/bin/activate": ":",
-    "pip install -q --find-links wheels -c vu/constraints.txt vu-emoji vu-diffusers vu-metrics-image vu-uce vu-fade vu-report vu-hub vu-wandb": ":",
-    "pip install -q -c vu/constraints.txt peft": ":",
+    "pip install -q hatchling": ":",
+    "pip wheel -q --no-deps --no-build-isolation --wheel-dir wheels ./vu ./vu/plugins/*": ":",
+    "pip install -q --find-links wheels -c vu/constraints.txt vu-emoji vu-diffusers vu-metrics-image vu-uce": ":",
+    "pip install -q --find-links wheels -c vu/constraints.txt vu-fade vu-report vu-hub vu-wandb peft": ":",
     # Trained once a session, and continued here, which prints the same.
     "vu run fade --forget cat --replace-with dog --quick": CONTINUED,
     "WANDB_MODE=offline vu run fade --forget cat --replace-with dog --quick --tracker wandb": (

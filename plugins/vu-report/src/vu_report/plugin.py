@@ -36,7 +36,7 @@ def vu_commands() -> Iterator[CommandSpec]:
     """Yield the command that writes the page again, or about several runs."""
     yield CommandSpec(
         name="report",
-        summary="Write the page about a run or a bench, or about several runs side by side.",
+        summary="Write the page about a run, a bench or a search, or about several side by side.",
         target="vu_report.command:report",
     )
 

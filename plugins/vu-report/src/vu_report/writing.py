@@ -16,10 +16,11 @@ from vu_core import __version__
 from vu_core.benchfile import is_bench
 from vu_core.files import write_text
 from vu_core.registry import Registry
+from vu_report.tuning_page import is_tuning, tuning_page
 
 
 def write(folders: Sequence[Path], page: Path) -> None:
-    """Write ``page`` about a run, a measurement or a bench, or about several runs or benches side by side.
+    """Write ``page`` about a run, a measurement, a bench or a search, or about several runs or benches side by side.
 
     Raises:
         RunError: A folder holds nothing to report on, its files are damaged, or the page cannot be written.
@@ -33,6 +34,8 @@ def write(folders: Sequence[Path], page: Path) -> None:
         from vu_report.bench_page import bench_page
 
         name, values = "bench.html", bench_page(folders[0], registry)
+    elif is_tuning(folders[0]):
+        name, values = "tuning.html", tuning_page(folders[0], registry)
     else:
         from vu_report.run_page import run_page
 

@@ -217,7 +217,8 @@ def evaluate(
         metrics: Names of metrics; empty for the protocol's own.
         scorers: Names of judges by role, in place of the protocol's own: ``{"object": "emoji-object-b"}``.
         retrained: Folders of runs of ``retrain`` that a classifier is held against, besides what its plugin carries.
-        out: A folder that keeps pictures, contact sheet, verdicts and record; None keeps pictures in the cache only.
+        out: A folder that keeps pictures, contact sheet, verdicts, record and, with vu-report, a report; None keeps
+            pictures in the cache only.
         progress: Whether a bar is shown while standard error is a terminal.
 
     Raises:
@@ -231,11 +232,11 @@ def evaluate(
         100.0
     """
     edits = () if edit is None else _sequence(edit)
-    chosen = plan_of(model)
+    chosen, registry = plan_of(model), Registry.discover()
     plan = plan_measuring(
         chosen,
         edits,
-        Registry.discover(),
+        registry,
         protocol=os.fspath(protocol),
         forget=_several(forget),
         dataset=dataset,
@@ -245,7 +246,8 @@ def evaluate(
         retrained=[os.fspath(folder) for folder in retrained],
     )
     with _surroundings(model, progress=progress, out=out) as ctx:
-        record = measure_model(plan, model, edits, ctx.out_dir, Surface(track=ctx.track), contact_sheet=out is not None)
+        surface = Surface(track=ctx.track)
+        record = measure_model(plan, model, edits, ctx.out_dir, registry, surface, kept=out is not None)
         ctx.warnings.extend(record.warnings)
     return Evaluation(
         model=chosen.name,

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from vu_core.benchfile import BENCH_FILE, SCHEMA
 from vu_core.benchplan import BenchPlan, BenchRun
 from vu_core.comparison import Judges
 from vu_core.costs import costs_of
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from vu_core.interfaces import Model
     from vu_core.registry import Entry, Registry
     from vu_core.types import Result
-
-BENCH_FILE = "bench.json"
-SCHEMA = 1
 
 Status = Literal["finished", "failed", "pending"]
 

@@ -41,7 +41,7 @@ HEAVY = ("torch", "diffusers", "transformers", "datasets")
 
 Status = Literal["found", "ok", "warning", "broken", "off"]
 Stage = Literal["scan", "import", "hooks", "specs"]
-Observer = Literal["vu_run_started", "vu_run_finished", "vu_run_failed", "vu_bench_finished"]
+Observer = Literal["vu_run_started", "vu_run_finished", "vu_run_failed", "vu_bench_finished", "vu_measurement_finished"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The hooks of vu: providers return specs, observers are told about runs and benches.
+"""The hooks of vu: providers return specs, observers are told about runs, measurements and benches.
 
 A plugin's light module defines functions of these names, marked with `hookimpl`. Arguments are
 passed by name; an implementation may take fewer of them.
@@ -158,6 +158,17 @@ def vu_bench_finished(record: BenchRecord) -> None:
     """
 
 
+@hookspec
+def vu_measurement_finished(record: Record) -> None:
+    """Observe that a measurement into a folder that stays has finished; ``record.json`` is on disk and complete.
+
+    That is ``vu eval --out`` and ``vu_core.evaluate(out=)``. An exception becomes a warning in the record.
+
+    Args:
+        record: The measurement's complete record, without an unlearner; treat it as read-only.
+    """
+
+
 PROVIDERS = (
     "vu_unlearners",
     "vu_metrics",
@@ -168,4 +179,10 @@ PROVIDERS = (
     "vu_trackers",
     "vu_commands",
 )
-OBSERVERS = ("vu_run_started", "vu_run_finished", "vu_run_failed", "vu_bench_finished")
+OBSERVERS = (
+    "vu_run_started",
+    "vu_run_finished",
+    "vu_run_failed",
+    "vu_bench_finished",
+    "vu_measurement_finished",
+)

@@ -96,21 +96,23 @@ def measure_model(
     model: Model,
     edits: Sequence[Edit],
     folder: Path,
+    registry: Registry,
     surface: Surface | None = None,
     *,
-    contact_sheet: bool = True,
+    kept: bool = True,
 ) -> Record:
     """Measure ``model`` before and after ``edits``, or as it is when there are none, and return the record.
 
-    ``folder`` gets pictures, contact sheet, verdicts and ``record.json``.
+    ``folder`` gets pictures, verdicts and ``record.json``.
 
     Args:
         plan: What is drawn, who judges it, what is computed.
         model: Offers `Samples`.
         edits: In effect together after; their order is recorded.
         folder: Where everything is written.
+        registry: The installed components; their observers are told.
         surface: Shows how far it is.
-        contact_sheet: Whether one is drawn.
+        kept: Whether the folder stays: then it gets a contact sheet, and observers are told.
 
     Raises:
         VuError: The model, an edit or the disk failed; the record says where.
@@ -129,9 +131,12 @@ def measure_model(
     evidence = evidence_of(plan, model, ctx)
     with record.kept():
         measure(evidence, edits, stages, Judges(model.device))
-        if contact_sheet:
+        if kept:
             with stages.stage("report"):
                 evidence.sheet(compared=bool(edits))
+    if kept and (observed := registry.plugins.notify("vu_measurement_finished", record=record)):
+        record.warnings += observed
+        record.write()
     return record
 
 

@@ -103,7 +103,7 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
     if record.warnings:
         lines += ["", "## Warnings", "", *(f"- {sentence}" for sentence in record.warnings)]
     if (folder / LORA_FILE).is_file():
-        lines += ["", "## Use it with plain diffusers", "", "```python", *loading_lines(folder, plan), "```"]
+        lines += ["", "## Use it with plain diffusers and peft", "", "```python", *loading_lines(folder, plan), "```"]
     path = folder / CARD
     write_text(path, "\n".join(lines) + "\n")
     return path

@@ -1,16 +1,18 @@
-"""Several runs side by side: their numbers in rows, what makes them hard to compare, and which are outdone by none."""
+"""Runs, or the unlearners of benches, side by side: their numbers, their front, and what makes them hard to compare."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vu_core.benchfile import BenchPart, is_bench, parts_of, read_bench
 from vu_core.costs import with_costs
 from vu_core.errors import RunError
-from vu_core.records import Record, read_record
+from vu_core.records import Record, Stage, read_record
 from vu_core.tables import pooled
 from vu_core.types import FORGET, RETAIN, Result
 
@@ -53,15 +55,17 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class SideBySide:
-    """Runs with their records, in the order given.
+    """Runs with their records, or unlearners with what they came to in a bench, in the order given.
 
     Attributes:
-        labels: A short name for each, from its folder.
-        records: What happened in each.
+        labels: A short name for each: from its folder, or the unlearner's.
+        records: What happened in each; for an unlearner the means over its runs.
+        parts: For unlearners, what the means are of; empty for runs.
     """
 
     labels: tuple[str, ...]
     records: tuple[Record, ...]
+    parts: tuple[BenchPart, ...] = ()
 
     def rows(self, group: str) -> dict[str, tuple[Result | None, ...]]:
         """Return by metric the results on a pooled group, one a run; None where a run lacks it."""
@@ -94,11 +98,10 @@ class SideBySide:
         """Return a sentence for everything besides the edit that differs between the runs."""
         return list(_differences(self.labels, self.records))
 
-    def as_json(self) -> str:
-        """Return all of it as JSON text."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as values of JSON."""
         axes = self.axes()
-        values = {
-            "schema": SCHEMA,
+        return {
             "runs": [_facts(label, record) for label, record in zip(self.labels, self.records, strict=True)],
             "results": [
                 {"metric": metric, "group": group, "runs": [asdict(r) if r else None for r in results]}
@@ -108,7 +111,6 @@ class SideBySide:
             "front": None if axes is None else {"axes": [_axis_facts(axis) for axis in axes], "runs": self.front()},
             "differences": self.differences(),
         }
-        return json.dumps(values, indent=1, allow_nan=False) + "\n"
 
     def _axis(self, group: str, preferred: Sequence[str]) -> Axis | None:
         usable = {
@@ -131,11 +133,14 @@ class SideBySide:
         return None
 
 
-def side_by_side(folders: Sequence[Path]) -> SideBySide:
-    """Return the runs in ``folders``, to be compared.
+def side_by_side(folders: Sequence[Path]) -> dict[str, SideBySide]:
+    """Return what is in ``folders``, to be compared: runs under ``""``, or of benches each unlearner under a kind.
+
+    Forgetting objects and forgetting styles are different tasks: benches are compared by kind of what was forgotten.
 
     Raises:
-        RunError: There are fewer than two, one is given twice, or one holds no record of a run.
+        RunError: There are fewer than two folders, one is given twice, one holds neither a run nor a bench, or some
+            hold runs and others benches.
     """
     if len(folders) < 2:
         raise RunError("one run alone cannot be compared", hint="Give two or more: 'vu compare RUN RUN'.")
@@ -143,7 +148,68 @@ def side_by_side(folders: Sequence[Path]) -> SideBySide:
     twice = [str(folder) for folder, where in zip(folders, resolved, strict=True) if resolved.count(where) > 1]
     if twice:
         raise RunError(f"'{twice[0]}' is given more than once", hint="Give each run once.")
-    return SideBySide(labels=_labels(resolved), records=tuple(map(read_record, folders)))
+    benches = [folder for folder in folders if is_bench(folder)]
+    if not benches:
+        return {"": SideBySide(labels=_labels(resolved), records=tuple(map(read_record, folders)))}
+    runs = [folder for folder in folders if folder not in benches]
+    if runs:
+        raise RunError(
+            f"'{benches[0]}' is a bench, '{runs[0]}' is none", hint="Compare benches with benches, and runs with runs."
+        )
+    return _unlearners(_labels(resolved), folders)
+
+
+def comparison_json(found: Mapping[str, SideBySide]) -> str:
+    """Return what `side_by_side` found as JSON text; benches by kind, under ``"kinds"``."""
+    kinds = {kind: each.as_dict() for kind, each in found.items()}
+    values = {"schema": SCHEMA, **kinds.get("", {"kinds": kinds})}
+    return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+
+def unlearners_side_by_side(parts: Sequence[BenchPart], labels: Sequence[str]) -> SideBySide:
+    """Return parts of benches, of one kind, to be compared by their means.
+
+    Raises:
+        RunError: A run that they are the means of has no readable record.
+    """
+    return SideBySide(labels=tuple(labels), records=tuple(map(_record_of, parts)), parts=tuple(parts))
+
+
+def _unlearners(labels: Sequence[str], folders: Sequence[Path]) -> dict[str, SideBySide]:
+    found = [(label, part) for label, where in zip(labels, folders, strict=True) for part in _parts(where)]
+    benches_with = Counter(name for _, name in {(label, part.unlearner) for label, part in found})
+    twice = max(benches_with.values()) > 1
+    by_kind: dict[str, tuple[list[str], list[BenchPart]]] = {}
+    for label, part in found:
+        named, parts = by_kind.setdefault(part.kind, ([], []))
+        named.append(f"{label}: {part.unlearner}" if twice else part.unlearner)
+        parts.append(part)
+    return {kind: unlearners_side_by_side(parts, named) for kind, (named, parts) in by_kind.items()}
+
+
+def _parts(folder: Path) -> list[BenchPart]:
+    parts = parts_of(read_bench(folder), folder)
+    if not parts:
+        raise RunError(f"the bench in '{folder}' measured nothing", hint="Continue it: give 'vu bench' again.")
+    return parts
+
+
+def _record_of(part: BenchPart) -> Record:
+    """Return the means of a part as a record; what its runs share is taken from the first."""
+    first = read_record(part.runs[0].folder)
+    seconds: dict[str, float] = {}
+    for run in part.runs:
+        for name, value in run.seconds.items():
+            seconds[name] = seconds.get(name, 0.0) + value
+    return replace(
+        first,
+        request={"forget": list(dict.fromkeys(run.forget for run in part.runs))},
+        edit=None,
+        stages=[Stage(name=name, seconds=value) for name, value in seconds.items()],
+        resumed=[],
+        results=list(part.results),
+        warnings=[],
+    )
 
 
 def _labels(folders: Sequence[Path]) -> tuple[str, ...]:

@@ -60,9 +60,27 @@ def test_a_report_of_what_is_there_already(reporting, vu, monkeypatch):
 
 def test_a_measurement_has_a_report_too(reporting, vu):
     vu(*RUN)
-    assert vu("eval", "runs/repaint-cat", "--out", "measured", "--device", "cpu").exit_code == 0
+    result = vu("eval", "runs/repaint-cat", "--out", "measured", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "report         measured/report.html" in result.stdout
+    page = Path("measured/report.html")
+    written = page.read_text()
+    assert "On cat, hit went from" in written
+    page.unlink()
     assert vu("report", "measured").exit_code == 0
-    assert "On cat, hit went from" in Path("measured/report.html").read_text()
+    assert page.read_text() == written
+
+
+def test_a_measurement_whose_folder_goes_tells_nobody(reporting, vu, monkeypatch):
+    import vu_report.writing
+
+    vu(*RUN)
+    written: list[Path] = []
+    monkeypatch.setattr(vu_report.writing, "write", lambda folders, page: written.append(page))
+    assert vu("eval", "runs/repaint-cat", "--device", "cpu").exit_code == 0
+    assert written == []
+    assert vu("eval", "runs/repaint-cat", "--device", "cpu", "--out", "measured").exit_code == 0
+    assert written == [Path("measured/report.html")]
 
 
 def test_a_classifier_is_held_against_retrained_models(install_fakes, tmp_path, vu):
@@ -76,7 +94,7 @@ def test_a_classifier_is_held_against_retrained_models(install_fakes, tmp_path, 
     result = vu(*classify, "--retrained", "retrained", "--out", "held")
     assert result.exit_code == 0, result.output
     html = Path("held/report.html").read_text()
-    assert '<th scope="col" class="n">Retrained</th>' in html and "3 retrained models have" in html
+    assert 'Retrained<span class="sub">n = 3</span>' in html and "3 retrained models have" in html
     assert "data:image/webp" not in html and 'id="pictures"' not in html
 
 
@@ -91,6 +109,10 @@ def test_a_report_that_cannot_be_written_breaks_no_run(reporting, vu, monkeypatc
     assert result.exit_code == 0, result.output
     assert json.loads(Path("runs/repaint-cat/record.json").read_text())["warnings"] == [
         "plugin vu-report failed in vu_run_finished: MemoryError: too many pictures"
+    ]
+    assert vu("eval", "runs/repaint-cat", "--device", "cpu", "--out", "measured").exit_code == 0
+    assert json.loads(Path("measured/record.json").read_text())["warnings"] == [
+        "plugin vu-report failed in vu_measurement_finished: MemoryError: too many pictures"
     ]
     assert vu(*BENCH).exit_code == 0
     assert (
@@ -115,6 +137,23 @@ def test_runs_side_by_side_on_the_screen_as_json_and_as_a_page(reporting, vu):
     assert [run["label"] for run in found["runs"]] == ["weak", "strong"]
     (hit,) = [row for row in found["results"] if (row["metric"], row["group"]) == ("hit", "forget")]
     assert [run["after"] for run in hit["runs"]] == found["front"]["axes"][0]["values"] == [100.0, 0.0]
+
+
+def test_benches_side_by_side(reporting, vu):
+    assert vu(*BENCH).exit_code == 0
+    assert vu(*BENCH[:-1], "weak", "-o", "strength=0.1").exit_code == 0
+    result = vu("compare", "bench", "weak", "--out", "compare.html")
+    assert result.exit_code == 0, result.output
+    assert "forgotten: object; measured on: retain" in result.stdout and "weak: repaint" in result.stdout
+    assert "Outdone by no other unlearner in hit on forget and hit on retain: weak: repaint" in result.stdout
+    html = Path("compare.html").read_text()
+    assert (
+        "2 benches side by side" in html and html.count("data:image/webp") > 4 and "Small marks are single runs" in html
+    )
+    found = json.loads(vu("compare", "bench", "weak", "--json").stdout)["kinds"]["object"]
+    assert [run["label"] for run in found["runs"]] == ["bench: repaint", "weak: repaint"]
+    result = vu("compare", "bench", "bench/repaint/object-cat-seed0")
+    assert result.exit_code == 2 and "'bench' is a bench" in result.stderr
 
 
 def test_without_a_plugin_that_writes_pages(install_fakes, vu):

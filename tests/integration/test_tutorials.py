@@ -17,6 +17,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
 
+CONTINUED = "mkdir -p runs && cp -r $FADE_RUN runs/fade-cat && vu run --resume --out runs/fade-cat"
+
 # A reader's set-up; here everything is installed, and only the last thing that it does is left to do.
 SET_UP = {
     "git clone REPOSITORY vu && cd vu": ":",
@@ -24,10 +26,19 @@ SET_UP = {
     ". .nox/demo/bin/activate": ":",
     ". path/to/vu/.nox/demo/bin/activate": ":",
     "pip install -e path/to/vu/plugins/vu-train -e path/to/vu/plugins/vu-fade": ":",
+    "git clone REPOSITORY vu": ":",
+    "python -m venv env && . env/bin/activate": ":",
+    "pip install -q hatchling": ":",
+    "pip wheel -q --no-deps --no-build-isolation --wheel-dir wheels ./vu ./vu/plugins/*": ":",
+    "pip install -q --find-links wheels -c vu/constraints.txt vu-emoji vu-diffusers vu-metrics-image vu-uce": ":",
+    "pip install -q --find-links wheels -c vu/constraints.txt vu-fade vu-report vu-hub vu-wandb peft": ":",
     # Trained once a session, and continued here, which prints the same.
-    "vu run fade --forget cat --replace-with dog --quick": (
-        "mkdir runs && cp -r $FADE_RUN runs/fade-cat && vu run --resume --out runs/fade-cat"
+    "vu run fade --forget cat --replace-with dog --quick": CONTINUED,
+    "WANDB_MODE=offline vu run fade --forget cat --replace-with dog --quick --tracker wandb": (
+        f"export WANDB_MODE=offline; {CONTINUED} --tracker wandb"
     ),
+    # A program that fills the terminal; what it opens is there.
+    "wandb leet wandb/latest-run": "ls wandb/latest-run/run-*.wandb",
 }
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 COMMANDS = {"vu": "vu_core", "pip": "pip", "pytest": "pytest"}
@@ -35,7 +46,7 @@ COMMANDS = {"vu": "vu_core", "pip": "pip", "pytest": "pytest"}
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: ``sh`` is run, ``diff`` applied, ``text`` compared with what the last command printed."""
+    """A fenced block: ``sh`` and ``python`` are run, ``diff`` applied, ``text`` compared with what was printed last."""
 
     language: str
     text: str
@@ -55,7 +66,8 @@ def stable(text: str) -> list[str]:
     """Return the words of ``text`` without what machines and runs differ in: numbers, their marks, widths, folders."""
     text = re.sub(r"(; )?~ within noise: the interval holds 0|~ ", "", " ".join(text.split()))
     text = re.sub(r'"[^"]*(?=/vu_emoji/)', '"...', text)
-    text = re.sub(r"[-+]?\d+(\.\d+)?", "0", text)
+    text = re.sub(r"\b[0-9a-f]{64}\b", "sha256", text)
+    text = re.sub(r"[-+]?\d+([.,]\d+)*", "0", text)
     return re.sub("─+", "─", text).split()
 
 
@@ -71,7 +83,8 @@ def environment(tmp_path) -> dict[str, str]:
         script.write_text(f'#!/bin/sh\nexec "{home}/bin/python" -m {module} "$@"\n')
         script.chmod(0o755)
     path = f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, **OFFLINE, "PATH": path, "VIRTUAL_ENV": str(home), "COLUMNS": "80"}
+    # No browser is opened.
+    return {**os.environ, **OFFLINE, "PATH": path, "VIRTUAL_ENV": str(home), "COLUMNS": "80", "BROWSER": "true"}
 
 
 @pytest.mark.embedded
@@ -80,15 +93,18 @@ def environment(tmp_path) -> dict[str, str]:
 def test_a_tutorial_does_what_it_says(page, environment, embedded_cache, tmp_path, request):
     work = tmp_path / "work"
     work.mkdir()
-    if page == "replace-a-person.md":
+    text = (TUTORIALS / page).read_text()
+    if "vu run fade" in text:
         environment["FADE_RUN"] = str(request.getfixturevalue("fade_run"))
     environment["VU_CACHE_DIR"] = str(embedded_cache)
-    printed, text = "", (TUTORIALS / page).read_text()
+    printed = ""
     found = list(blocks(text))
     assert 2 * len(found) == len(re.findall("^```", text, flags=re.MULTILINE))
     for block in found:
         if block.language == "sh":
             printed = run(block, work, environment)
+        elif block.language == "python":
+            printed = run_command("python -", work, environment, block.text)
         elif block.language == "diff":
             run_command("patch -p0 --no-backup-if-mismatch", work, environment, block.text)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vu_core.bench import BENCH_FILE
+from vu_core.benchfile import BENCH_FILE
 from vu_core.cli._groups import group_table, interval_text, print_whole
 from vu_core.report import PAGE
 from vu_core.tables import names_line

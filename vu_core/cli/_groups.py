@@ -23,7 +23,7 @@ def group_table(
     """Return a table of what was measured on one group.
 
     Args:
-        title: Stands above it.
+        title: Stands above it, by `print_whole`.
         base: By metric, a result that holds the base model's number.
         rows: A name, its results in the order of ``base``, and how many they are the mean of; empty for one.
     """
@@ -53,6 +53,9 @@ def print_whole(table: Table) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
+    # As a line of its own, as the table's title would be broken to the width of a narrow table.
+    console.print(table.title, style="italic")
+    table.title = None
     needed = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
     Console(highlight=False, width=max(console.width, needed)).print(table)
 

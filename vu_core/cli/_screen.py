@@ -76,7 +76,7 @@ def show_result(plan: Plan, record: Record) -> None:
     folder = record.folder
     if (folder / LORA_FILE).is_file():
         console = _console()
-        console.print("\nUse the edit with plain diffusers:", markup=False)
+        console.print("\nUse the edit with plain diffusers and peft:", markup=False)
         for line in loading_lines(folder, plan):
             console.print(f"  {line}", markup=False, soft_wrap=True)
 

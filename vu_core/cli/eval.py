@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from vu_core.evaluationplan import EvaluationPlan
+    from vu_core.registry import Registry
     from vu_core.subjects import Subject
 
 app = typer.Typer()
@@ -39,7 +40,9 @@ def eval_command(
     dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
     download: Annotated[bool, typer.Option("--download", help="Allow fetching model and data from a hub.")] = False,
     revision: Annotated[str, typer.Option(help="Revision of a hub model.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Folder for record, pictures and verdicts; default: none.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for record, pictures, verdicts and report; default: none.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would happen, stop.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the record and nothing else.")] = False,
 ) -> None:
@@ -80,7 +83,7 @@ def eval_command(
         _show_plan(plan, subject, out, json_output=json_output)
         return
     loading = {"device": device, "dtype": dtype, "download": download, "revision": revision}
-    _carry_out(plan, chosen.name, subject, out, loading, json_output=json_output)
+    _carry_out(plan, chosen.name, subject, out, registry, loading, json_output=json_output)
 
 
 def _show_plan(plan: EvaluationPlan, subject: Subject, out: Path | None, *, json_output: bool) -> None:
@@ -102,6 +105,7 @@ def _carry_out(
     model_name: str,
     subject: Subject,
     out: Path | None,
+    registry: Registry,
     loading: dict[str, Any],
     *,
     json_output: bool,
@@ -122,13 +126,14 @@ def _carry_out(
     surface = Surface(track=progress.track, say=progress.say)
     with nullcontext(out) if out else TemporaryDirectory(prefix="vu-") as folder:
         try:
-            record = measure_model(plan, model, subject.edits, Path(folder), surface, contact_sheet=out is not None)
+            kept = out is not None
+            record = measure_model(plan, model, subject.edits, Path(folder), registry, surface, kept=kept)
         except KeyboardInterrupt:
             progress.say("interrupted; the same command continues, as pictures drawn so far are kept")
             raise typer.Exit(INTERRUPTED) from None
         if json_output:
             typer.echo(record.as_json(), nl=False)
         else:
-            _screen.show_measured(record, kept=out is not None)
+            _screen.show_measured(record, kept=kept)
     if record.errors:
         raise typer.Exit(1)

@@ -84,10 +84,25 @@ def test_a_classifier_has_no_pictures_but_retrained_models(tmp_path):
     folder = make_run(tmp_path / "run", results=(accuracy,), pictures=False)
     _, page = page_of(folder)
     assert page.text("h1").startswith("Forgot cat as models do that never learned it")
-    assert "Retrained" in page.text("thead") and "95.0 % (n = 5)" in page.text("tbody") and "+2.0" in page.text("tbody")
+    assert "Retrained" in page.text("thead") and "95.0 %" in page.text("tbody") and "+2.0" in page.text("tbody")
     assert [image for image in page.all("img") if "id" not in image] == []
     assert "Same prompt" not in page.text() and "vu sample" not in page.text()
     assert "Change" not in page.text("thead"), "the distance from retrained models takes its place"
+    assert "Retrainedn = 5" in page.text("thead"), "said once, where it is the same in all rows"
+
+
+def test_a_row_says_itself_how_many_models_it_is_held_against_where_that_differs(tmp_path):
+    held = {"direction": "reference", "reference": 95.0, "gap": 2.0}
+    rows = [result("unlearning_accuracy", reference_n=5, **held), result("agreement", reference_n=3, **held)]
+    _, page = page_of(make_run(tmp_path / "run", results=rows, pictures=False))
+    assert "n = 5" in page.text("tbody") and "n = 3" in page.text("tbody") and "n = 5" not in page.text("thead")
+
+
+def test_a_table_that_is_stacked_on_a_phone_stays_a_table_for_a_screen_reader(run_folder):
+    _, page = page_of(run_folder)
+    assert [table["role"] for table in page.all("table") if "stack" in table["class"]] == ["table", "table"]
+    stacked = [cell for cell in page.all("td") if "data-label" in cell]
+    assert stacked and all(cell["role"] == "cell" and cell["data-label"] for cell in stacked)
 
 
 def test_without_retrained_models_there_is_no_such_column(run_folder):
@@ -176,6 +191,24 @@ def test_runs_side_by_side(tmp_path):
     assert "no picture" not in figures
     labels = [image["alt"] for image in page.all("img") if (image.get("alt") or "").startswith("b: a cat")]
     assert labels == ["b: a cat, judged dog"]
+
+
+def test_benches_side_by_side(tmp_path):
+    folders = [make_bench(tmp_path / name, unlearners=(name,)) for name in ("uce", "ablate")]
+    _, page = page_of(*folders, out=tmp_path / "compare.html")
+    assert page.text("h1") == "In forgetting concepts of kind object, no other outdoes uce."
+    assert "Forgotten: object; measured on: retain" in page.text("caption")
+    (plot,) = [image["alt"] for image in page.all("img") if "svg" in (image.get("src") or "")]
+    assert "uce: ira on retain, % 97, ua_recognised on forget, % 100, on the front" in plot
+    assert "Small marks are single runs." in page.text("figcaption")
+    alts = [image["alt"] for image in page.all("img") if (image.get("alt") or "").startswith(("uce: ", "ablate: "))]
+    assert alts == [
+        "uce: a cat, judged dog",
+        "ablate: a cat, judged dog",
+        "uce: a dog, judged dog",
+        "ablate: a dog, judged dog",
+    ]
+    assert "2 runs" in page.text("li") and "2 forgotten of kind object" in page.text("li")
 
 
 def test_pictures_of_other_prompts_are_not_set_side_by_side(tmp_path):

@@ -8,7 +8,7 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 
-VOID = {"meta", "link", "img", "input", "br"}
+VOID = {"meta", "link", "img", "input", "br", "wbr"}
 HEADINGS = ("h1", "h2", "h3", "h4")
 
 

@@ -15,6 +15,7 @@ from vu_tune.command import tune_command
 from vu_tune.space import read_space
 
 from vu_core import ConfigError
+from vu_core.errors import RunError
 from vu_core.testing.distributions import isolated_plugins
 
 TOY = Path(__file__).parents[3] / "tests" / "data" / "plugins" / "toy"
@@ -101,6 +102,22 @@ def test_the_best_are_reported_on_concepts_that_they_were_not_tuned_on() -> None
     assert best and all(row["concepts"] == 2 for one in best for row in one["report"])
     assert not any(one["report"] for one in tuning()["settings"] if not one["best"])
     assert "on fox, bear: hit on forget" in result.stdout
+
+
+def test_a_search_has_a_page() -> None:
+    writing = pytest.importorskip("vu_report.writing", reason="vu-report is not installed")
+    assert tune(*BASE, *FRONT, "--trials", "3", "--report", "fox,bear").exit_code == 0
+    writing.write([Path("runs/tune-repaint")], Path("search.html"))
+    html = Path("search.html").read_text(encoding="utf-8")
+    settings = tuning()["settings"]
+    best = len({str(one["options"]) for one in settings if one["best"]})
+    assert f"<h1>{best} setting" in html and "outdone by no other in hit on forget and hit on retain" in html
+    assert html.count('<span class="chip good">best</span>') == sum(one["best"] for one in settings)
+    assert html.count('class="numbers stack"') == best and "Of fox, bear, which took no part in the search" in html
+    assert html.count("data:image/svg+xml") == 1
+    (Path("runs/tune-repaint") / "tuning.json").write_text("{")
+    with pytest.raises(RunError, match="no readable search"):
+        writing.write([Path("runs/tune-repaint")], Path("search.html"))
 
 
 def test_a_dry_run_makes_nothing() -> None:

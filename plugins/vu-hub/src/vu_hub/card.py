@@ -104,6 +104,8 @@ def _body(
     yield from ("", "## Use it", "")
     if lora:
         yield from (
+            "With plain diffusers and peft:",
+            "",
             "```python",
             "from diffusers import DiffusionPipeline",
             "",

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vu_core.bench import BENCH_FILE, SCHEMA
-from vu_core.errors import RunError
-from vu_core.records import Record, read_record, result_of
+from vu_core.benchfile import BenchPart, parts_of, read_bench
+from vu_core.records import Record, read_record
 from vu_core.registry import Registry
 from vu_core.report import PAGE
-from vu_core.sidebyside import SideBySide
+from vu_core.sidebyside import SideBySide, unlearners_side_by_side
 from vu_core.tables import short_name
-from vu_core.types import Result
 from vu_report import facts
 from vu_report.fronts import front_plot
 from vu_report.galleries import Gallery, Source, gallery_of_concepts
@@ -23,18 +20,7 @@ from vu_report.numbers import plain, rows_of
 from vu_report.plots import Plot
 from vu_report.sentences import Verdict, verdict
 
-_ROW = ("unlearner", "kind", "concepts")
 _LEVELS = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pooled:
-    """The numbers of one unlearner over all concepts of a kind."""
-
-    unlearner: str
-    kind: str
-    concepts: int
-    results: tuple[Result, ...]
 
 
 def bench_page(folder: Path, registry: Registry) -> dict[str, Any]:
@@ -43,19 +29,20 @@ def bench_page(folder: Path, registry: Registry) -> dict[str, Any]:
     Raises:
         RunError: ``bench.json`` is damaged or has another schema.
     """
-    bench = _read(folder)
-    pooled, help_of = _pooled([*bench["table"], *bench.get("costs", ())]), facts.summaries(registry)
+    bench = read_bench(folder)
+    pooled, help_of = parts_of(bench, folder), facts.summaries(registry)
     done = [run for run in bench["runs"] if run["status"] == "finished"]
     records = {run["folder"]: read_record(folder / run["folder"]) for run in done}
-    verdicts = [(item, _verdict(item)) for item in pooled]
+    verdicts = [(part, part_verdict(part)) for part in pooled]
+    kinds = {kind: _of_kind(pooled, kind) for kind in dict.fromkeys(part.kind for part in pooled)}
     return {
         "title": f"{facts.names(bench['unlearners'])} on {bench['model']['name']}, {bench['protocol']['name']}",
         "bench": bench,
         "folder": folder.resolve().name,
-        "headline": _headline(pooled, verdicts),
+        "headline": _headline(kinds, verdicts),
         "verdicts": verdicts,
-        "tables": [(item, rows_of(item.results, help_of)) for item in pooled],
-        "fronts": [plot for kind in _kinds(pooled) if (plot := _front(pooled, kind, done))],
+        "tables": [(part, rows_of(part.results, help_of)) for part in pooled],
+        "fronts": [plot for kind, found in kinds.items() if (plot := kind_front(found, kind))],
         "matrices": [
             _matrix(name, found, _neighbours(name, done, records)) for name, found in bench["interference"].items()
         ],
@@ -66,72 +53,38 @@ def bench_page(folder: Path, registry: Registry) -> dict[str, Any]:
     }
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    path = folder / BENCH_FILE
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"'{path}' is no readable bench: {error}", hint="Give the folder of a bench.") from error
-    if values.get("schema") != SCHEMA:
-        raise RunError(f"'{path}' has schema {values.get('schema')}", hint=f"This vu reads schema {SCHEMA}.")
-    return values
+def part_verdict(part: BenchPart) -> Verdict:
+    """Return what one unlearner came to over all concepts of a kind."""
+    count = f"{part.concepts} concept{'' if part.concepts == 1 else 's'}"
+    what = f"{count} of kind {part.kind}"
+    return verdict(part.results, what, shown=f"pictures asked to show what was forgotten ({what}, each in a run)")
 
 
-def _pooled(table: Sequence[Mapping[str, Any]]) -> list[Pooled]:
-    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in table:
-        found.setdefault((row["unlearner"], row["kind"]), []).append(row)
-    return [
-        Pooled(
-            unlearner=unlearner,
-            kind=kind,
-            concepts=max(row["concepts"] for row in rows),
-            results=tuple(result_of({k: v for k, v in row.items() if k not in _ROW}) for row in rows),
-        )
-        for (unlearner, kind), rows in found.items()
-    ]
-
-
-def _verdict(item: Pooled) -> Verdict:
-    count = f"{item.concepts} concept{'' if item.concepts == 1 else 's'}"
-    what = f"{count} of kind {item.kind}"
-    return verdict(item.results, what, shown=f"pictures asked to show what was forgotten ({what}, each in a run)")
-
-
-def _kinds(pooled: Sequence[Pooled]) -> list[str]:
-    return list(dict.fromkeys(item.kind for item in pooled))
-
-
-def _headline(pooled: Sequence[Pooled], verdicts: Sequence[tuple[Pooled, Verdict]]) -> str:
-    """Return one sentence: which unlearner no other one outdoes, or what the only one came to."""
-    if not pooled:
-        return "Nothing was measured."
-    if len({item.unlearner for item in pooled}) == 1:
-        return " ".join(found.headline for _, found in verdicts)
-    best = {kind: side_by_side_of(pooled, kind).front() for kind in _kinds(pooled)}
+def kinds_headline(kinds: Mapping[str, SideBySide]) -> str:
+    """Return one sentence: which unlearners no other one outdoes, by kind of what was forgotten."""
+    best = {kind: found.front() for kind, found in kinds.items()}
     parts = [f"of kind {kind}, no other outdoes {facts.names(labels)}" for kind, labels in best.items() if labels]
     return f"In forgetting concepts {'; '.join(parts)}." if parts else "Nothing was measured that could be compared."
 
 
-def side_by_side_of(pooled: Sequence[Pooled], kind: str) -> SideBySide:
-    """Return the unlearners that forgot concepts of ``kind``, by their means."""
-    mine = [item for item in pooled if item.kind == kind]
-    return SideBySide(
-        labels=tuple(item.unlearner for item in mine),
-        records=tuple(Record(folder=Path(), results=list(item.results)) for item in mine),
-    )
-
-
-def _front(pooled: Sequence[Pooled], kind: str, runs: Sequence[Mapping[str, Any]]) -> Plot | None:
+def kind_front(found: SideBySide, kind: str) -> Plot | None:
     """Return forgetting against keeping: each unlearner's mean over the concepts of a kind, and its runs."""
-    singles: dict[str, list[list[Result]]] = {}
-    for run in runs:
-        if run["kind"] == kind:
-            singles.setdefault(run["unlearner"], []).append([result_of(values) for values in run["results"]])
-    plot = front_plot(side_by_side_of(pooled, kind), singles)
-    if plot is None:
-        return None
-    return replace(plot, caption=f"Forgotten: {kind}. {plot.caption} Small marks are single runs.")
+    plot = front_plot(found)
+    return replace(plot, caption=f"Forgotten: {kind}. {plot.caption}") if plot else None
+
+
+def _headline(kinds: Mapping[str, SideBySide], verdicts: Sequence[tuple[BenchPart, Verdict]]) -> str:
+    """Return one sentence: which unlearner no other one outdoes, or what the only one came to."""
+    if not verdicts:
+        return "Nothing was measured."
+    if len({part.unlearner for part, _ in verdicts}) == 1:
+        return " ".join(found.headline for _, found in verdicts)
+    return kinds_headline(kinds)
+
+
+def _of_kind(pooled: Sequence[BenchPart], kind: str) -> SideBySide:
+    mine = [part for part in pooled if part.kind == kind]
+    return unlearners_side_by_side(mine, [part.unlearner for part in mine])
 
 
 def _neighbours(

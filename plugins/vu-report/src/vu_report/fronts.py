@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator
+from dataclasses import replace
 
+from vu_core.benchfile import BenchPart
 from vu_core.sidebyside import Axis, SideBySide, value_of
 from vu_core.tables import short_name
-from vu_core.types import Result
 from vu_report import facts
 from vu_report.plots import Plot, Point, front
 
-Singles = Mapping[str, Sequence[Sequence[Result]]]
 
-
-def front_plot(found: SideBySide, singles: Singles = MappingProxyType({})) -> Plot | None:
+def front_plot(found: SideBySide) -> Plot | None:
     """Return the plot of ``found``, or None where no pair of metrics was measured in all.
 
-    Args:
-        found: What is compared.
-        singles: By label, the results of each run that its numbers are the means of; drawn as small marks.
+    Of unlearners, each run that their numbers are the means of is a small mark.
     """
     axes = found.axes()
     if axes is None:
@@ -28,7 +24,8 @@ def front_plot(found: SideBySide, singles: Singles = MappingProxyType({})) -> Pl
     best = found.front()
     points: list[Point] = []
     for i, label in enumerate(found.labels):
-        points += _singles(singles.get(label, ()), axes, series=i)
+        if found.parts:
+            points += _singles(found.parts[i], axes, series=i)
         points.append(
             Point(
                 label=label,
@@ -41,7 +38,8 @@ def front_plot(found: SideBySide, singles: Singles = MappingProxyType({})) -> Pl
             )
         )
     inverted = (keeping.direction == "down", forgetting.direction == "down")
-    return front(points, _axis_label(keeping), _axis_label(forgetting), invert=inverted)
+    plot = front(points, _axis_label(keeping), _axis_label(forgetting), invert=inverted)
+    return replace(plot, caption=f"{plot.caption} Small marks are single runs.") if found.parts else plot
 
 
 def front_sentence(found: SideBySide) -> str:
@@ -56,11 +54,11 @@ def front_sentence(found: SideBySide) -> str:
     return f"Outdone by no other in {by}: {facts.names(best)}."
 
 
-def _singles(runs: Sequence[Sequence[Result]], axes: tuple[Axis, Axis], *, series: int) -> Iterator[Point]:
-    for results in runs:
+def _singles(part: BenchPart, axes: tuple[Axis, Axis], *, series: int) -> Iterator[Point]:
+    for run in part.runs:
         values = []
         for axis in axes:
-            found = [r for r in results if (r.metric, r.group) == (axis.metric, axis.group)]
+            found = [r for r in run.results if (r.metric, r.group) == (axis.metric, axis.group)]
             values += [value for r in found if (value := value_of(r)) is not None]
         if len(values) == len(axes):
             yield Point(label="", x=values[1], y=values[0], single=True, series=series)

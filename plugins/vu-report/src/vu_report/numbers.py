@@ -45,7 +45,8 @@ class Row:
         meaning: Whether the change is one, and for better or worse.
         best: Which way is better, and its arrow.
         n: Pictures or samples, and how many were left out.
-        reference: Mean of retrained models, and how many they are.
+        reference: Mean of retrained models.
+        reference_n: How many they are.
         gap: From that mean.
         reference_noise: How far one of them lies from the others.
         note: What must be known beside the number.
@@ -67,6 +68,7 @@ class Row:
     arrow: str
     n: str
     reference: str
+    reference_n: str
     gap: str
     reference_noise: str
     note: str
@@ -129,9 +131,6 @@ def _row(result: Result, summary: str) -> Row:
     of_change = result.change is not None
     alone = result.after is None
     own = result.before_interval if alone else result.after_interval
-    reference = with_unit(result.reference, result.unit) if result.reference is not None else ""
-    if result.reference is not None and result.reference_n:
-        reference += f" (n = {result.reference_n})"
     return Row(
         metric=short_name(result.metric),
         full_name=result.metric,
@@ -147,7 +146,8 @@ def _row(result: Result, summary: str) -> Row:
         best=_BEST[result.direction],
         arrow=ARROWS[result.direction],
         n=f"{result.n}" + (f" ({result.n_excluded} left out)" if result.n_excluded else ""),
-        reference=reference,
+        reference=with_unit(result.reference, result.unit) if result.reference is not None else "",
+        reference_n=f"n = {result.reference_n}" if result.reference is not None and result.reference_n else "",
         gap=signed(result.gap, result.unit) if result.gap is not None else "",
         reference_noise=plain(result.reference_noise, result.unit) if result.reference_noise is not None else "",
         note=result.note,

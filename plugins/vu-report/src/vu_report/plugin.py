@@ -1,4 +1,4 @@
-"""What this plugin does: it writes ``report.html`` when a run or a bench has ended, and when it is asked."""
+"""What this plugin does: it writes ``report.html`` when a run, bench or measurement has ended, or on demand."""
 
 from __future__ import annotations
 
@@ -26,11 +26,17 @@ def vu_bench_finished(record: BenchRecord) -> None:
 
 
 @hookimpl
+def vu_measurement_finished(record: Record) -> None:
+    """Write the report of a measurement into its folder."""
+    _write_into(record.folder)
+
+
+@hookimpl
 def vu_commands() -> Iterator[CommandSpec]:
     """Yield the command that writes the page again, or about several runs."""
     yield CommandSpec(
         name="report",
-        summary="Write the page about a run or a bench, or about several runs side by side.",
+        summary="Write the page about a run, a bench or a search, or about several side by side.",
         target="vu_report.command:report",
     )
 

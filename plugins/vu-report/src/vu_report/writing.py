@@ -13,13 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vu_core import __version__
-from vu_core.bench import BENCH_FILE
+from vu_core.benchfile import is_bench
 from vu_core.files import write_text
 from vu_core.registry import Registry
+from vu_report.tuning_page import is_tuning, tuning_page
 
 
 def write(folders: Sequence[Path], page: Path) -> None:
-    """Write ``page`` about a run, a measurement or a bench, or about several runs side by side.
+    """Write ``page`` about a run, a measurement, a bench or a search, or about several runs or benches side by side.
 
     Raises:
         RunError: A folder holds nothing to report on, its files are damaged, or the page cannot be written.
@@ -29,10 +30,12 @@ def write(folders: Sequence[Path], page: Path) -> None:
         from vu_report.compare_page import compare_page
 
         name, values = "compare.html", compare_page(folders, registry)
-    elif (folders[0] / BENCH_FILE).is_file():
+    elif is_bench(folders[0]):
         from vu_report.bench_page import bench_page
 
         name, values = "bench.html", bench_page(folders[0], registry)
+    elif is_tuning(folders[0]):
+        name, values = "tuning.html", tuning_page(folders[0], registry)
     else:
         from vu_report.run_page import run_page
 
@@ -57,9 +60,15 @@ def render(name: str, values: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
     return environment.get_template(name).render(
         **values, style=Markup(style), script=Markup(script), policy=policy, version=__version__
     )
+
+
+def _breakable(name: str) -> Markup:
+    """Return a metric's name, which a narrow column may break after its underscores."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def _asset(name: str) -> str:

@@ -3,7 +3,7 @@
 //   node check.mjs OUT PAGE...        CHROMIUM names the browser; "chromium" on the path otherwise
 //
 // Writes a picture of each into OUT and ends with 1 where the console shows an error, a page asks for anything, something
-// sticks out sideways, the viewer cannot be used by keyboard, or axe-core finds a fault.
+// sticks out sideways, a table of numbers is wider than the page, the viewer cannot be used by keyboard, or axe-core finds a fault.
 import { mkdtempSync, mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const screens = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
+const screens = { desktop: { width: 1200, height: 900 }, phone: { width: 390, height: 844 } };
 const [out, ...pages] = process.argv.slice(2);
 const faults = [];
 mkdirSync(out, { recursive: true });
@@ -43,6 +43,8 @@ async function check(context, path, setting) {
   await page.goto(pathToFileURL(path).href);
   const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   if (sideways > 0) fault(`${sideways} pixels stick out sideways`);
+  const wide = await page.locator(".stack").evaluateAll((tables) => tables.filter((t) => t.scrollWidth > t.parentElement.clientWidth).length);
+  if (wide) fault(`${wide} tables of numbers are wider than the page`);
   await page.screenshot({ path: join(out, `${name}.png`) });
   await page.screenshot({ path: join(out, `${name}-whole.png`), fullPage: true });
   await accessible(page, fault);

@@ -15,7 +15,7 @@ from vu_core.report import PAGE
 
 
 def write_pages(out: Path) -> None:
-    """Write the pages of a run, of hostile names, of a classifier, of a bench, and a comparison."""
+    """Write the pages of a run, hostile names, a classifier, a bench, and comparisons of runs and of benches."""
     run = make_run(out / "run", warnings=["something to know"], names=("cat",) * 6 + ("dog",) * 4 + ("car",) * 20)
     events = [{"step": i, "loss": 1 / (i + 1), "learning_rate": 1e-4} for i in range(50)]
     (run / "events.jsonl").write_text("\n".join(map(json.dumps, events)))
@@ -28,6 +28,7 @@ def write_pages(out: Path) -> None:
     weak = [r if r.metric != "ua_recognised" else result("ua_recognised", after=50.0) for r in RESULTS]
     other = make_run(out / "other", results=weak)
     write([run, other], out / "comparison" / "compare.html")
+    write([out / "bench", make_bench(out / "bench-2", unlearners=("esd",))], out / "comparison" / "benches.html")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_judges_of_one_name_and_other_weights_are_told_apart(tmp_path):
         return trade(tmp_path / version, 90, 90, scorers={"features": {"name": "emoji-features", "version": version}})
 
     folders = [judged("1.0, sha256 aaaaaaaa"), judged("1.0, sha256 bbbbbbbb")]
-    (said,) = side_by_side(folders).differences()
+    (said,) = runs(folders).differences()
     assert said.startswith("different weights of judges: ")
     assert "features=aaaaaaaa" in said and "features=bbbbbbbb" in said
 

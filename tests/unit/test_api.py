@@ -34,7 +34,7 @@ def evaluation(*results, errors=()):
 
 
 def test_every_public_name_is_there():
-    assert sorted(vu.__all__, key=str.lower) == sorted(set(vu.__all__), key=str.lower)
+    assert len(vu.__all__) == len(set(vu.__all__))
     assert all(getattr(vu, name) is not None for name in vu.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'unlearning_rate'"):
         _ = vu.unlearning_rate

@@ -132,6 +132,14 @@ def test_a_notebook_shows_a_table_with_names_escaped():
     assert "<td>100.0</td>" in shown and "a &lt; b" in shown
 
 
+def test_in_a_notebook_its_text_is_the_same(monkeypatch):
+    found = evaluation(result())
+    expected = str(found)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # As its kernel does.
+    assert str(found) == expected and "forget" in expected.splitlines()[3]
+
+
 def test_concepts_are_texts_or_objects():
     free = Concept(name="van-gogh", kind="style", text="Van Gogh")
     known = {"style:van-gogh": free, "object:cat": CAT, "style:noto": NOTO}

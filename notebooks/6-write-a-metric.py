@@ -40,7 +40,7 @@ display(before, after)
 import torch
 
 
-def colourfulness(images):
+def colourfulness(images: torch.Tensor) -> torch.Tensor:
     """Return how colourful pictures uint8 (N, 3, H, W) are: 0 is grey, 100 is very."""
     red, green, blue = images.cpu().double().flatten(2).unbind(dim=1)
     opponents = torch.stack([red - green, (red + green) / 2 - blue])
@@ -97,7 +97,7 @@ change(
     "metric.py",
     {
         "The contrast of pictures": "The colourfulness of pictures",
-        "LUMA = torch.tensor([0.2126, 0.7152, 0.0722], dtype=torch.float64)\n": inspect.getsource(colourfulness),
+        "LUMA = torch.tensor([0.2126, 0.7152, 0.0722], dtype=torch.float64)\n": "\n" + inspect.getsource(colourfulness),
         "Standard deviation of a picture's luma (Rec. 709, in [0, 1]), in percent; the mean": "Colourfulness; the mean",
         '        luma = torch.einsum("c,nchw->nhw", LUMA, batch.images.cpu().double() / 255)\n': "",
         "(100 * luma.flatten(1).std(dim=1, correction=0)).tolist()": "colourfulness(batch.images).tolist()",
@@ -129,7 +129,7 @@ print((package / "metric.py").read_text())
 import sys
 
 sys.path.append("installed")
-vu.evaluate(model, edit, protocol="emoji-small@1", metrics=["ua", "cra", "colourfulness"])
+vu.evaluate(model, edit, protocol="emoji-small@1", metrics=["ua", "ira", "cra", "colourfulness"])
 
 # %% [markdown]
 # What was forgotten has colour now. What was kept has as much as before: the interval of its change says so, or how

@@ -16,14 +16,14 @@
 # A report is one HTML file: send it, keep it, open it from a disk. You will make one, read it from the verdict down to
 # single pictures, set two edits side by side, and find every number again in files that a program reads.
 #
-# Two edits are measured: one that forgets cats, and the same at a fifth of its strength. `out` keeps everything.
+# Two edits are measured: one that forgets cats, and the same at half its strength. `out` keeps everything.
 
 # %%
 import vu_core as vu
 
 model = vu.load_model("emoji")
 edit = vu.unlearn("uce", model, forget="cat")
-for name, measured in {"full": edit, "weak": edit.scaled(0.2)}.items():
+for name, measured in {"full": edit, "weak": edit.scaled(0.5)}.items():
     vu.evaluate(model, measured, protocol="emoji-small@1", out=f"runs/{name}")
 
 # %% [markdown]

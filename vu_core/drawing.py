@@ -97,8 +97,9 @@ def draw_prompts(
     ]
     folder = Folder(ctx.out_dir)
     draw(model, edits, samples, settings, folder, ctx, cache=ContentCache.of_user(), label="drawing")
-    images = torch.stack([folder.read(sample) for sample in samples])
-    found = Pictures(prompts=tuple(prompts), seeds=tuple(seeds), images=images.unflatten(0, (len(prompts), -1)))
+    read = torch.stack([folder.read(sample) for sample in samples])
+    images = read.view(len(prompts), len(seeds), *read.shape[1:])
+    found = Pictures(prompts=tuple(prompts), seeds=tuple(seeds), images=images)
     with atomic_path(ctx.out_dir / GRID) as temporary:
         found.grid().save(temporary, format="png")
     return found

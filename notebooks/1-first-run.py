@@ -33,7 +33,7 @@ model.name, model.family
 
 # %%
 prompts = ["a cat", "a dog", "a rabbit", "a car"]
-vu.sample(model, prompts, seeds=range(3))
+vu.sample(model, prompts)
 
 # %% [markdown]
 # ## Unlearn
@@ -53,7 +53,7 @@ edit
 # The same prompts and the same noises, with the edit in effect.
 
 # %%
-vu.sample(model, prompts, edit, seeds=range(3))
+vu.sample(model, prompts, edit)
 
 # %% [markdown]
 # ## Measure
@@ -91,7 +91,7 @@ Image("runs/uce-cat/contact-sheet.png")
 # An edit can be made weaker, combined with others, and removed. At a scale of 0 it changes nothing.
 
 # %%
-vu.sample(model, "a cat", edit.scaled(0.3), seeds=range(3))
+vu.sample(model, "a cat", edit.scaled(0.3))
 
 # %% [markdown]
 # It is a safetensors file. The same change, as a LoRA, loads in plain diffusers:
@@ -119,8 +119,8 @@ SETTINGS = {"steps": 30}
 stable_diffusion = vu.load_model(MODEL, download=True)
 van_gogh = vu.unlearn("uce", stable_diffusion, forget="style:Van Gogh", tokens="aligned-tail")
 paintings = ["a painting by Van Gogh", "a painting by Monet", "a photo of a dog"]
-before = vu.sample(stable_diffusion, paintings, seeds=range(4), **SETTINGS)
-after = vu.sample(stable_diffusion, paintings, van_gogh, seeds=range(4), **SETTINGS)
+before = vu.sample(stable_diffusion, paintings, **SETTINGS)
+after = vu.sample(stable_diffusion, paintings, van_gogh, **SETTINGS)
 display(before, after)
 
 # %% [markdown]

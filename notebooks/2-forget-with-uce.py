@@ -39,7 +39,7 @@ published, tuned
 
 # %%
 prompts = ["a cat", "a dog", "a rabbit", "a car"]
-display(vu.sample(model, prompts, published, seeds=range(3)), vu.sample(model, prompts, tuned, seeds=range(3)))
+display(vu.sample(model, prompts, published), vu.sample(model, prompts, tuned))
 
 # %% [markdown]
 # ## Measure

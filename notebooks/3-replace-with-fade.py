@@ -16,19 +16,20 @@
 # FADE trains. A small adapter learns to answer the captions of one concept as the model itself answers those of
 # another, and to answer all other captions as before. Here cats become dogs.
 #
-# Twenty-five steps are a short training, so that this notebook stays short. The model's preset takes 200, about two
-# minutes of one core: leave `steps` out to have it.
+# The model's preset takes 200 steps, about a minute and a half of one core. So that this notebook stays short, it takes
+# fewer and larger ones on fewer pictures: a hasty training, and the numbers below are its own. Leave `**hasty` out for
+# the preset.
 
 # %%
 from IPython.display import display
 
 import vu_core as vu
 
-STEPS = 25
+hasty = {"steps": 60, "learning_rate": 2e-3, "pictures_each": 4, "retain_batch_size": 4}
 
 model = vu.load_model("emoji")
 prompts = ["a cat", "a dog", "a rabbit", "a car"]
-vu.sample(model, prompts, seeds=range(3))
+vu.sample(model, prompts)
 
 # %% [markdown]
 # ## Train
@@ -38,9 +39,7 @@ vu.sample(model, prompts, seeds=range(3))
 # from there, and ends with the same edit.
 
 # %%
-edit = vu.unlearn(
-    "fade", model, forget="cat", replace_with="dog", steps=STEPS, pictures_each=2, log_every=1, out="runs/fade-cat"
-)
+edit = vu.unlearn("fade", model, forget="cat", replace_with="dog", log_every=2, out="runs/fade-cat", **hasty)
 edit
 
 # %% [markdown]
@@ -76,7 +75,7 @@ plt.show()
 # The same prompts and noises as above.
 
 # %%
-vu.sample(model, prompts, edit, seeds=range(3))
+vu.sample(model, prompts, edit)
 
 # %%
 result = vu.evaluate(model, edit, protocol="emoji-small@1")
@@ -84,7 +83,7 @@ result
 
 # %% [markdown]
 # `replaced` counts the pictures asked for a cat in which the judge sees a dog: what was asked for. `ua` counts
-# everything that is no cat.
+# everything that is no cat. Haste has its price: look at the rows of `retain` and `neighbours`, and at the dogs above.
 
 # %%
 for metric in ("ua", "replaced"):

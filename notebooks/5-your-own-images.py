@@ -61,12 +61,13 @@ print(*lines[:5], sep="\n")
 
 # %%
 data = {"root": str(mine), "concepts": ["object"], "validation": 0, "test": 0, "membership": 0}
-edit = vu.unlearn("fade", model, forget="cat", replace_with="dog", dataset="images", data=data, steps=25)
+hasty = {"steps": 60, "learning_rate": 2e-3, "retain_batch_size": 4}
+edit = vu.unlearn("fade", model, forget="cat", replace_with="dog", dataset="images", data=data, **hasty)
 edit
 
 # %%
 prompts = ["a cat", "a dog", "a rabbit", "a car"]
-display(vu.sample(model, prompts, seeds=range(3)), vu.sample(model, prompts, edit, seeds=range(3)))
+display(vu.sample(model, prompts), vu.sample(model, prompts, edit))
 
 # %% [markdown]
 # ## Measure by your own protocol
@@ -98,7 +99,7 @@ ua = {}
 replaced = {}
 ira = {}
 """)
-result = vu.evaluate(model, edit, protocol="mine.toml", dataset="images", data=data)
+result = vu.evaluate(model, edit, protocol="mine.toml")
 result
 
 # %%

@@ -24,8 +24,8 @@ import vu_core as vu
 
 model = vu.load_model("emoji")
 edit = vu.unlearn("uce", model, forget="mono")
-prompts = ["a cat in mono style", "a car in mono style", "a tulip in mono style"]
-before, after = vu.sample(model, prompts, seeds=range(4)), vu.sample(model, prompts, edit, seeds=range(4))
+prompts = [f"a {thing} in mono style" for thing in ("cat", "car", "tulip", "pizza")]
+before, after = vu.sample(model, prompts), vu.sample(model, prompts, edit)
 display(before, after)
 
 # %% [markdown]

@@ -15,7 +15,7 @@
 #
 # Some unlearners learn from pictures. They can be yours: a folder is a dataset.
 #
-# Yours would be photographs. Here the model draws a few, so that this notebook needs none: eight of cats, dogs and
+# Yours would be photographs. Here the model draws a few, so that this notebook needs none: four each of cats, dogs and
 # cars.
 
 # %%
@@ -56,8 +56,8 @@ print(*lines[:5], sep="\n")
 # `dataset="images"` reads them. Nothing is set apart for validation or tests, as there are so few. FADE learns to
 # answer the captions of your cats as those of your dogs, and keeps your cars.
 #
-# This is a short training on few pictures. A longer one forgets more, and more pictures of what is to be kept protect
-# more.
+# This is a hasty training on few pictures. The model's preset takes 200 smaller steps, and more pictures of what is to
+# be kept protect more of it.
 
 # %%
 data = {"root": str(mine), "concepts": ["object"], "validation": 0, "test": 0, "membership": 0}
@@ -79,8 +79,8 @@ display(vu.sample(model, prompts), vu.sample(model, prompts, edit))
 Path("mine.toml").write_text("""
 name = "mine@1"
 dataset = ""
-templates = ["a {object}", "a small {object}"]
-seeds = [0, 1]
+templates = ["a {object}", "a photo of a {object}"]
+seeds = [0, 1, 2]
 seed_rule = "per-prompt"
 
 [grid]

@@ -108,7 +108,7 @@ vu.export(edit, "cat-lora.safetensors", to="diffusers-lora")
 # %% [markdown]
 # ## On Stable Diffusion
 #
-# *Needs a hub, and some 4 GB of downloads; a GPU helps.* The same calls, another model. `download=True` allows the
+# *Needs a hub, and some gigabytes of downloads; a GPU helps.* The same calls, another model. `download=True` allows the
 # network once. Any folder or hub id of the SD 1.x, 2.x and SDXL families takes its place:
 # `stabilityai/stable-diffusion-xl-base-1.0`.
 

@@ -99,8 +99,8 @@ vu.evaluate(model, vu.unlearn("uce", model, forget="cat", **strongest), protocol
 # %% [markdown]
 # ## On Stable Diffusion
 #
-# *Needs a hub, and a GPU to be done today.* UCE has two published ways of choosing token states. They differ on Stable
-# Diffusion, too. `stable-diffusion-v1-5/stable-diffusion-v1-5` and SDXL take the same calls.
+# *Needs a hub, and a GPU to be done today.* UCE was published with two ways of choosing token states: see what each
+# does here. `stable-diffusion-v1-5/stable-diffusion-v1-5` and SDXL take the same calls.
 
 # %% tags=["needs-a-hub"]
 MODEL = "CompVis/stable-diffusion-v1-4"

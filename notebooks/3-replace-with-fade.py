@@ -118,8 +118,8 @@ paintings = ["a painting by Van Gogh", "a painting by Monet", "a painting by Pic
 display(vu.sample(stable_diffusion, paintings, **SETTINGS), vu.sample(stable_diffusion, paintings, monet, **SETTINGS))
 
 # %% [markdown]
-# George W. Bush becomes Tony Blair, as published: ten photographs of each person of *Labeled Faces in the Wild*.
-# `FACES` is their folder, a folder a person. No hub brings it.
+# The published example: George W. Bush becomes Tony Blair, from a few photographs of each person of *Labeled Faces in
+# the Wild*. `FACES` is their folder, a folder a person. No hub brings it.
 
 # %% tags=["needs-a-hub"]
 FACES = "path/to/lfw"

@@ -12,7 +12,7 @@ jupytext = pytest.importorskip("jupytext", reason="jupytext is not installed")
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
-PAGE = ROOT / "docs" / "tutorials" / "notebooks.md"
+PAGE = ROOT / "docs" / "how-to" / "notebooks.md"
 NEEDS_A_HUB = "needs-a-hub"
 CLASSIFIER = "4-forget-a-class"
 

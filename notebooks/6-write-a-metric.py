@@ -67,8 +67,8 @@ assert abs(colourfulness(halves).item() - (255 + 0.3 * 127.5)) < 1e-9
 # ## A plugin
 #
 # As a metric it is measured before and after, for what is forgotten and for what is kept, with intervals, on the
-# command line and in reports. `vu new` writes a plugin that works, with tests. It measures contrast: only its work is
-# to be replaced.
+# command line and in reports. `vu new` writes a plugin that works, with tests, into a new folder: remove that to run
+# this notebook again. What it measures is contrast: only its work is to be replaced.
 
 # %% language="bash"
 # vu new metric colourfulness

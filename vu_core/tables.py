@@ -49,7 +49,8 @@ def as_text(results: Sequence[Result]) -> str:
     from rich.console import Console
 
     stream = io.StringIO()
-    Console(file=stream, width=_TEXT_WIDTH).print(rich_table(results))
+    # In a notebook, rich would show the table instead of writing it, or write marks of colour.
+    Console(file=stream, width=_TEXT_WIDTH, force_jupyter=False, force_terminal=False).print(rich_table(results))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
 
 

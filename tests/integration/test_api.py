@@ -12,6 +12,7 @@ import torch
 import vu_core as vu
 from vu_core.chains import edits_of
 from vu_core.errors import ConfigError, EditError, ModelError, RequestError, UnknownNameError, VuError
+from vu_core.sampling import read_png
 from vu_core.types import Concept
 
 QUICK = "toy-quick@1"
@@ -194,6 +195,60 @@ def test_pictures_are_kept_where_asked_and_nowhere_else(model, tmp_path, monkeyp
         for side in ("before", "after")
         for animal in ("cat", "dog", "fox", "bear", "frog")
     }
+
+
+def test_sample_draws_what_the_command_draws_once(vu, model, monkeypatch):
+    import vu_core
+
+    assert vu("run", "repaint", "--forget", "cat", "--quick", "--device", "cpu", "--out", "run").exit_code == 0
+    assert vu("sample", "a cat", "a dog", "-n", "2", "--seed", "3", "--edit", "run", "--out", "there").exit_code == 0
+    monkeypatch.setattr(type(model), "sample", None)  # All that follows comes from the cache.
+    found = vu_core.sample(model, ["a cat", "a dog"], vu_core.read_edit("run"), seeds=[3, 4], out="here")
+    for name in ("00-3.png", "00-4.png", "01-3.png", "01-4.png", "grid.png"):
+        assert Path("here", name).read_bytes() == Path("there", name).read_bytes()
+    assert found.images.shape[:2] == (2, 2) and torch.equal(found.images[1, 0], read_png(Path("there/01-3.png")))
+    assert (found.prompts, found.seeds) == (("a cat", "a dog"), (3, 4))
+    assert repr(found) == "4 pictures: a cat, a dog; seeds 3, 4"
+    Path("shown.png").write_bytes(found._repr_png_())
+    assert torch.equal(read_png(Path("shown.png")), read_png(Path("there/grid.png")))
+
+
+def test_sample_without_an_edit_shows_the_model_as_it_is(model):
+    edit = vu.unlearn("repaint", model, forget="cat")
+    alone, edited = (vu.sample(model, "a cat", *edits, seeds=[0]).images for edits in ((), (edit,)))
+    assert alone.shape == edited.shape and not torch.equal(alone, edited)
+    assert torch.equal(vu.sample(model, "a cat", edit.scaled(0), seeds=[0]).images, alone)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"step": 3}, "Did you mean 'steps'"),
+        ({"steps": 0}, "steps"),
+        ({"seeds": []}, "no seed was given"),
+        ({"prompts": ()}, "no prompt was given"),
+    ],
+)
+def test_sample_says_what_it_cannot_do(model, wrong, message):
+    with pytest.raises(VuError, match=message):
+        vu.sample(model, **{"prompts": "a cat", **wrong})
+
+
+def test_what_a_training_leaves_is_kept_where_asked(model, monkeypatch):
+    def unlearn(self, model, request, data, config, ctx):
+        ctx.log(1, {"loss": 0.5})
+        (ctx.out_dir / "checkpoint").write_text("here")
+        return vu.Edit.dense({})
+
+    import vu_toy_work
+
+    monkeypatch.setattr(vu_toy_work.Repaint, "unlearn", unlearn)
+    edit = vu.unlearn("repaint", model, forget="cat", out="kept/run")
+    assert json.loads(Path("kept/run/events.jsonl").read_text())["loss"] == 0.5
+    assert sorted(path.name for path in Path("kept/run").iterdir()) == ["checkpoint", "events.jsonl"]
+    vu.unlearn("repaint", model, forget="cat")
+    assert [path.name for path in Path().iterdir()] == ["kept"]
+    assert repr(edit) == "<Edit: repaint forgets cat; dense, 0 parameters, 0 kB>"
 
 
 def test_export_writes_what_the_command_writes(vu, model):

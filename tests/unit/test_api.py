@@ -34,7 +34,7 @@ def evaluation(*results, errors=()):
 
 
 def test_every_public_name_is_there():
-    assert sorted(vu.__all__, key=str.lower) == sorted(set(vu.__all__), key=str.lower)
+    assert len(vu.__all__) == len(set(vu.__all__))
     assert all(getattr(vu, name) is not None for name in vu.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'unlearning_rate'"):
         _ = vu.unlearning_rate
@@ -130,6 +130,14 @@ def test_an_evaluation_of_a_model_alone_has_no_columns_of_a_comparison():
 def test_a_notebook_shows_a_table_with_names_escaped():
     shown = evaluation(result(note="x"), errors=("a < b",))._repr_html_()
     assert "<td>100.0</td>" in shown and "a &lt; b" in shown
+
+
+def test_in_a_notebook_its_text_is_the_same(monkeypatch):
+    found = evaluation(result())
+    expected = str(found)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # As its kernel does.
+    assert str(found) == expected and "forget" in expected.splitlines()[3]
 
 
 def test_concepts_are_texts_or_objects():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,8 +34,6 @@ def sample_command(
 
     Example: vu sample "a cat" "a dog" --edit runs/uce-cat
     """
-    from dataclasses import replace
-
     given = {
         "steps": steps,
         "guidance_scale": guidance_scale,
@@ -44,33 +42,15 @@ def sample_command(
         "height": height,
         "width": width,
     }
+    from vu_core import progress
     from vu_core.api import load_model
     from vu_core.chains import edits_of
-    from vu_core.models import plan_of
+    from vu_core.context import RunContext
+    from vu_core.drawing import GRID, draw_prompts, settings_of
 
     edits = [one.scaled(edit_scale) for path in edit or () for one in edits_of(path)]
-    loaded: Any = load_model(model, device=device, dtype=dtype, download=download, revision=revision)
-    plan_of(loaded).check_capability("Samples")
-    settings = replace(loaded.default_settings(), **{key: value for key, value in given.items() if value is not None})
-    _draw_into(out, loaded, edits, prompts, [seed + i for i in range(count)], settings)
-
-
-def _draw_into(out: Path, model: Any, edits: list[Any], prompts: list[str], seeds: list[int], settings: Any) -> None:
-    from vu_core import progress
-    from vu_core.cache import ContentCache
-    from vu_core.context import RunContext
-    from vu_core.files import atomic_path
-    from vu_core.report import grid
-    from vu_core.sampling import Folder, draw
-    from vu_core.types import Sample
-
-    samples = [
-        Sample(id=f"{row:02d}-{seed}", prompt=prompt, seed=seed) for row, prompt in enumerate(prompts) for seed in seeds
-    ]
+    loaded = load_model(model, device=device, dtype=dtype, download=download, revision=revision)
+    settings = settings_of(loaded, {key: value for key, value in given.items() if value is not None})
     context = RunContext(out_dir=out, track=progress.track)
-    folder = Folder(out)
-    draw(model, edits, samples, settings, folder, context, cache=ContentCache.of_user(), label="drawing")
-    sheet = grid([folder.read(sample) for sample in samples], columns=len(seeds))
-    with atomic_path(out / "grid.png") as temporary:
-        sheet.save(temporary, format="png")
-    typer.echo(f"{len(samples)} pictures and grid.png in {out}")
+    draw_prompts(loaded, edits, prompts, range(seed, seed + count), settings, context)
+    typer.echo(f"{len(prompts) * count} pictures and {GRID} in {out}")

@@ -139,3 +139,8 @@ def vu_protocols() -> Iterator[ProtocolSpec]:
         summary="Every object in every style, one picture each; wider intervals than emoji@1.",
         file="vu_emoji:protocols/emoji-quick-1.toml",
     )
+    yield ProtocolSpec(
+        name="emoji-small@1",
+        summary="Six objects in every style, one picture each: to try things out, in seconds.",
+        file="vu_emoji:protocols/emoji-small-1.toml",
+    )

@@ -85,7 +85,7 @@ class TunePlan:
             forget=concepts,
             seeds=self.seeds,
             options={**self.options, **chosen},
-            common=self.common,
+            common={"metrics": tuple(dict.fromkeys(one.metric for one in self.objectives)), **self.common},
         )
 
     def facts(self) -> dict[str, Any]:

@@ -84,7 +84,7 @@ FASHION: Searched = {
     "bad-teacher": (("learning_rate=1e-4:3e-3:log", "retain_share=0.1:0.5"), _SMALL),
     "boundary-shrink": (("learning_rate=1e-4:3e-3:log", "step=0.05:0.5:log"), _ONE_SMALL),
     "unsir": (("learning_rate=3e-4:0.01:log", "repair_learning_rate=3e-4:0.01:log"), {**_SMALL, "retain_each": 300}),
-    "jit": (("learning_rate=1e-4:0.03:log", "noise=0.1:0.8:log"), {"samples": 2}),
+    "jit": (("learning_rate=1e-4:0.03:log", "noise=0.1:0.8:log"), {"samples": 5}),
     "ct": (("learning_rate=0.01:0.2:log", "weight_decay=1e-5:1e-2:log"), _ONE),
     "msg": (("learning_rate=0.01:0.2:log", "share=0.1:0.5"), _ONE),
 }
@@ -157,28 +157,28 @@ STUDIES = (
             Asked(name=digit, forget=digit, seeds=two_seeds(number)) for number, digit in enumerate("13579", 1)
         ),
         methods=DIGITS,
-        trials=12,
+        trials=20,
     ),
     Study(
         task=Task("digits-random", "digits", "random", "Digits: a random tenth"),
         tuned=tenth(0),
         reported=tuple(tenth(number, two_seeds(number)) for number in FIVE),
         methods=for_samples(DIGITS),
-        trials=12,
+        trials=20,
     ),
     Study(
         task=Task("fashion-class", "fashion", "class", "Clothes: a class"),
         tuned=Asked(name="T-shirt", forget="T-shirt/top", retrained=3),
         reported=(_TROUSER,),
         methods=FASHION,
-        trials=3,
+        trials=10,
     ),
     Study(
         task=Task("fashion-random", "fashion", "random", "Clothes: a random tenth"),
         tuned=tenth(0, retrained=3),
         reported=(_TENTH,),
         methods=for_samples(FASHION),
-        trials=3,
+        trials=10,
     ),
 )
 
@@ -208,7 +208,9 @@ class Carrier:
         runs = [
             (asked.name, read_record(folder))
             for asked in self.study.reported
-            for folder in self._bench(asked, "reported", list(chosen), asked.seeds, options, METRICS)
+            for folder in self._bench(
+                asked, f"reported-{self.study.trials}", list(chosen), asked.seeds, options, METRICS
+            )
         ]
         retrained = [
             read_record(folder)

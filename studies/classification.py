@@ -124,7 +124,7 @@ def tenth(seed: int, seeds: tuple[int, ...] = (TUNING_SEED,), retrained: int = 5
 
 def two_seeds(number: int) -> tuple[int, ...]:
     """Return the seeds of the reported request with that number, counted from 1; no two share one."""
-    return 2 * number - 1, 2 * number
+    return (number,)
 
 
 @dataclass(frozen=True, kw_only=True)

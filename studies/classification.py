@@ -4,8 +4,8 @@
 
 For each task the models are retrained that are lacking, two options of every method are searched by ``vu tune`` on a
 request that is not reported, and one ``vu bench`` forgets each reported request by all of them. Interrupt it when you
-like; it continues where it stopped. The page shows the tasks that ``FOLDER`` holds: with two idle cores half an hour
-for the digits, some hours for the clothes. The words of the page are in classification.md.
+like; it continues where it stopped, as long as ``FOLDER`` stays where it is. A quarter of an hour of processor time for
+the digits, about three hours for the clothes. The words of the page are in classification.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from classification_page import Measured, Task, write_page
+from classification_page import Chosen, Measured, Task, write_page
 from study import carry_out
 from vu_tune.objectives import Objective
 from vu_tune.search import TunePlan, check_plan, search
@@ -204,7 +204,7 @@ class Carrier:
         for asked in (self.study.tuned, *self.study.reported):
             self._bench(asked, RETRAIN, [RETRAIN], self._retrained_seeds(asked), {}, METRICS[:1])
         chosen = {name: found for name in self.study.methods if (found := self._tuned(name))}
-        options = {f"{name}.{key}": value for name, found in chosen.items() for key, value in found.items()}
+        options = {f"{name}.{key}": value for name, found in chosen.items() for key, value in found.options.items()}
         runs = [
             (asked.name, read_record(folder))
             for asked in self.study.reported
@@ -221,15 +221,15 @@ class Carrier:
             task=self.study.task,
             tuned_on=self.study.tuned.name,
             trials=self.study.trials,
-            options=chosen,
+            chosen=chosen,
             searched={name: searched for name, (searched, _) in self.study.methods.items()},
             runs=runs,
             retrained=retrained,
             cpu_seconds=sum(map(cpu_seconds, self.work.rglob("record.json"))),
         )
 
-    def _tuned(self, method: str) -> dict[str, Any]:
-        """Return the options that were best on the tuned request; empty where no setting gave a number."""
+    def _tuned(self, method: str) -> Chosen | None:
+        """Return the options that were best on the tuned request; None where no setting gave a number."""
         searched, fixed = self.study.methods[method]
         config = self.registry.get("unlearner", method).config_class()
         plan = TunePlan(
@@ -248,7 +248,7 @@ class Carrier:
         self.surface.say(f"{self.study.task.name}: {method}")
         found = search(plan, self.work / "tuned" / method, self.registry, self.surface)
         best = min((one for one in found if one.best), key=lambda one: one.number, default=None)
-        return {**fixed, **best.options} if best else {}
+        return Chosen({**fixed, **best.options}, best.values[0]) if best else None
 
     def _bench(
         self,
@@ -314,12 +314,9 @@ def main() -> None:
     os.environ.setdefault("VU_PLUGINS_OFF", "vu-report")
     work, registry = arguments.work.absolute(), Registry.discover()
     surface = Surface(track=track, say=say)
-    found = [
-        Carrier(study, work / study.task.name, registry, surface).measured()
-        for study in STUDIES
-        if study.task.name in arguments.only
-    ]
-    write_page(found, arguments.page)
+    chosen = [study for study in STUDIES if study.task.name in arguments.only]
+    found = [Carrier(study, work / study.task.name, registry, surface).measured() for study in chosen]
+    write_page(found, [study.task for study in STUDIES if study not in chosen], arguments.page)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,10 @@ GAP = ("average_gap", "all")
 # They read nothing but what is to be forgotten.
 RETAIN_FREE = ("gradient-ascent", "boundary-shrink", "jit")
 GOAL_GAP, GOAL_TIME = 2.0, 1 / 50
+GAP_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+TIME_TICKS = (1 / 500, 1 / 200, 1 / 100, 1 / 50, 1 / 20, 1 / 10, 1 / 5, 1 / 2, 1, 2)
+# Of a method's name in the picture, in points.
+NAME_WIDTH, NAME_HEIGHT = 62, 8
 UNUSED = ("diffusers", "transformers", "torchmetrics")
 
 
@@ -54,6 +58,19 @@ class Task:
         return f"classification-{self.setting}@1"
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The setting that a method was best with on what it was tuned on.
+
+    Attributes:
+        options: What differs from the published defaults.
+        gap: The average gap there, which flatters it.
+    """
+
+    options: Mapping[str, Any]
+    gap: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """What a study came to.
@@ -62,7 +79,7 @@ class Measured:
         task: Its table.
         tuned_on: The request that options were chosen on.
         trials: Settings that each method got.
-        options: The chosen ones by method; methods of which no setting gave a number are not among them.
+        chosen: By method; those of which no setting gave a number are not among them.
         searched: By method, what was searched.
         runs: The records of the reported runs, each with the name of its request.
         retrained: Those of the models that were retrained for these requests.
@@ -72,7 +89,7 @@ class Measured:
     task: Task
     tuned_on: str
     trials: int
-    options: Mapping[str, Mapping[str, Any]]
+    chosen: Mapping[str, Chosen]
     searched: Mapping[str, Sequence[str]]
     runs: Sequence[tuple[str, Record]]
     retrained: Sequence[Record]
@@ -86,7 +103,7 @@ class Measured:
     @cached_property
     def rows(self) -> list[Row]:
         """One row a method, the nearest to retraining first."""
-        return sorted((self._row(method) for method in self.options), key=lambda row: row.gap.value or math.inf)
+        return sorted((self._row(method) for method in self.chosen), key=lambda row: row.gap.value or math.inf)
 
     def of(self, method: str) -> list[tuple[str, Record]]:
         """Return the reported runs of one method, each with the name of its request."""
@@ -171,11 +188,15 @@ def result_table(measured: Measured) -> str:
 
 def options_table(measured: Measured) -> str:
     """Return what was searched and what was chosen, by method."""
-    lines = ["| method | searched | chosen, beside published defaults |", "|---|---|---|"]
+    lines = [
+        f"| method | searched | chosen, beside published defaults | gap on {measured.tuned_on} |",
+        "|---|---|---|---|",
+    ]
     for method, searched in measured.searched.items():
-        chosen = " ".join(f"{name}={value_text(value)}" for name, value in measured.options.get(method, {}).items())
-        asked = ", ".join(f"`{one}`" for one in searched)
-        lines.append(f"| {method} | {asked} | {f'`{chosen}`' if chosen else 'no setting gave a number'} |")
+        found = measured.chosen.get(method)
+        said = " ".join(f"{name}={value_text(value)}" for name, value in found.options.items()) if found else ""
+        cells = (f"`{said}`", f"{found.gap:.2f}") if found else ("no setting gave a number", "-")
+        lines.append(f"| {method} | {', '.join(f'`{one}`' for one in searched)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -230,6 +251,8 @@ def draw_tasks(measured: Sequence[Measured], path: Path) -> None:
     for panel, one in zip(panels.flat, measured, strict=False):
         draw_panel(panel, one)
     figure.tight_layout()
+    for panel, one in zip(panels.flat, measured, strict=False):
+        name_points(panel, one.rows)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
@@ -246,30 +269,53 @@ def draw_panel(panel: Any, measured: Measured) -> None:
         gap = row.gap.value or 0.0
         ends = row.gap.interval
         error = [[gap - max(ends.low, 0.0)], [ends.high - gap]] if ends else None
-        look = (
-            {"marker": "s", "color": "tab:red"} if row.method in RETAIN_FREE else {"marker": "o", "color": "tab:blue"}
-        )
-        panel.errorbar(row.time, gap, error, markersize=5, linewidth=0.8, **look)
-        panel.annotate(row.method, (row.time, gap), xytext=(4, 3), textcoords="offset points", fontsize=7)
+        marker, colour = ("s", "tab:red") if row.method in RETAIN_FREE else ("o", "tab:blue")
+        panel.errorbar(row.time, gap, error, marker=marker, color=colour, markersize=5, linewidth=0.8)
     times = [row.time for row in measured.rows]
     panel.set_xlim(min([*times, GOAL_TIME]) / 2, max([*times, 1.0]) * 3)
-    panel.set_ylim(0, 110)
+    smallest = min([noise, *(row.gap.value or 0.0 for row in measured.rows)])
+    panel.set_ylim(smallest / 2 if smallest > 0.2 else 0.0, None)
+    low, high = panel.get_ylim()
+    panel.set_yticks(*zip(*((tick, f"{tick:g}") for tick in GAP_TICKS if low <= tick <= high), strict=True))
+    left, right = panel.get_xlim()
+    panel.set_xticks(*zip(*((tick, ratio(tick)) for tick in TIME_TICKS if left <= tick <= right), strict=True))
+    panel.minorticks_off()
     panel.set_title(measured.task.title)
     panel.set_xlabel("processor time / retraining")
     panel.set_ylabel("average gap, points")
     panel.grid(alpha=0.3)
 
 
-def write_page(measured: Sequence[Measured], page: Path) -> None:
-    """Write the page and its picture: the words of classification.md, filled in."""
+def name_points(panel: Any, rows: Sequence[Row]) -> None:
+    """Write each method's name beside its point, higher where another name is in the way."""
+    taken: list[tuple[float, float]] = []
+    for row in rows:
+        point = (row.time, row.gap.value or 0.0)
+        x, y = panel.transData.transform(point) * 72 / panel.figure.dpi
+        there = y
+        while any(abs(x - other) < NAME_WIDTH and abs(y - height) < NAME_HEIGHT for other, height in taken):
+            y += 1
+        taken.append((x, y))
+        line = {"arrowstyle": "-", "linewidth": 0.3, "color": "0.5"} if y > there + NAME_HEIGHT else None
+        panel.annotate(row.method, point, (5, y - there - 2), textcoords="offset points", fontsize=7, arrowprops=line)
+
+
+def write_page(measured: Sequence[Measured], missing: Sequence[Task], page: Path) -> None:
+    """Write the page and its picture: the words of classification.md, filled in.
+
+    Args:
+        measured: The tables.
+        missing: Tables that were not made; the page says so.
+        page: Its file.
+    """
     assets = page.parent.parent / "assets" / "results" / "classification"
     for folder in (page.parent, assets):
         folder.mkdir(parents=True, exist_ok=True)
     draw_tasks(measured, assets / "gap.svg")
-    sections = [section(one) for one in measured]
     text = Template((HERE / "classification.md").read_text(encoding="utf-8")).substitute(
         hypothesis=hypothesis(measured),
-        sections="\n\n".join(sections),
+        sections="\n\n".join(section(one) for one in measured),
+        missing="".join(f"\n- {one.title}: not made yet, `nox -s study -- classification` does." for one in missing),
         budget=budget(measured),
         facts=facts(measured),
     )

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from vu_tune.space import read_space
 
+from vu_core.config import validate
 from vu_core.errors import RunError
 from vu_core.records import Record, Stage, read_record
 from vu_core.registry import Registry
@@ -198,7 +200,8 @@ def test_a_study_of_classifiers_tunes_on_one_digit_and_reports_another(classific
     tuned = json.loads((tmp_path / "work" / "tuned" / "ssd" / "tuning.json").read_text())
     assert tuned["tuned_on"]["forget"] == ["0"] and len(tuned["settings"]) == 2
     best = min(one["values"] for one in tuned["settings"] if one["values"])
-    assert measured.options["ssd"] in [one["options"] for one in tuned["settings"] if one["values"] == best]
+    assert measured.chosen["ssd"].options in [one["options"] for one in tuned["settings"] if one["values"] == best]
+    assert measured.chosen["ssd"].gap == best[0]
     assert {one.metric for folder in (tmp_path / "work" / "tuned").rglob("record.json") for one in results(folder)} == {
         "average_gap"
     }
@@ -234,6 +237,14 @@ def test_nothing_that_classifiers_are_tuned_on_is_reported(classification):
         assert all(len(searched) == 2 for searched, _ in one.methods.values())
 
 
+def test_every_option_that_a_study_searches_or_sets_is_one_of_the_method(classification):
+    for one in classification.STUDIES:
+        for method, (searched, fixed) in one.methods.items():
+            config = Registry.discover().get("unlearner", method).config_class()
+            assert len(read_space(searched, config)) == 2
+            assert validate(config, fixed)
+
+
 def test_methods_are_ranked_beside_retraining_and_the_page_has_a_number_for_every_blank(classification, tmp_path):
     page = __import__("classification_page")
     runs = [
@@ -245,7 +256,7 @@ def test_methods_are_ranked_beside_retraining_and_the_page_has_a_number_for_ever
         task=classification.STUDIES[0].task,
         tuned_on="0",
         trials=2,
-        options={"jit": {"noise": 0.12345}, "ssd": {}, "gradient-ascent": {}},
+        chosen={name: page.Chosen({"noise": 0.12345}, 0.25) for name in ("jit", "ssd", "gradient-ascent")},
         searched={
             "jit": ["noise=0:1"],
             "ssd": ["selection=1:2"],
@@ -257,14 +268,15 @@ def test_methods_are_ranked_beside_retraining_and_the_page_has_a_number_for_ever
         cpu_seconds=120.0,
     )
     assert [row.method for row in measured.rows] == ["ssd", "jit", "gradient-ascent"]
-    page.write_page([measured], tmp_path / "docs" / "results" / "classification.md")
+    page.write_page([measured], [classification.STUDIES[2].task], tmp_path / "docs" / "results" / "classification.md")
     text = (tmp_path / "docs" / "results" / "classification.md").read_text()
     assert "$" not in text
     assert "| 1 | ssd | 99.0 | 99.0 | 99.0 | 99.0 | 0.50 [0.50, 0.50] | 3 | 1/25 |" in text
     assert "| 2 | **jit** |" in text and "1/100" in text
     assert "**Digits: a class**: it holds, for jit." in text
     assert "| *retraining* | 98.0 | 98.0 | 98.0 | 98.0 | 0.20" in text
-    assert "`noise=0.123`" in text and "| salun | `share=0:1` | no setting gave a number |" in text
+    assert "| `noise=0.123` | 0.25 |" in text and "| salun | `share=0:1` | no setting gave a number | - |" in text
+    assert "- Clothes: a class: not made yet" in text and "- Clothes: a random tenth" not in text
     assert (tmp_path / "docs" / "assets" / "results" / "classification" / "gap.svg").stat().st_size > 5000
 
 

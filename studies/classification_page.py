@@ -186,6 +186,17 @@ def result_table(measured: Measured) -> str:
     return "\n".join(lines)
 
 
+def requests_table(measured: Measured) -> str:
+    """Return the average gap of each method on each request: what their mean hides."""
+    requests = list(dict.fromkeys(name for name, _ in measured.runs))
+    lines = [f"| method | {' | '.join(requests)} |", "|---" * (len(requests) + 1) + "|"]
+    for row in measured.rows:
+        mine = measured.of(row.method)
+        gaps = [measured.over_runs([run for run in mine if run[0] == name], GAP).value for name in requests]
+        lines.append(f"| {row.method} | {' | '.join('-' if gap is None else f'{gap:.2f}' for gap in gaps)} |")
+    return "\n".join(lines)
+
+
 def options_table(measured: Measured) -> str:
     """Return what was searched and what was chosen, by method."""
     lines = [
@@ -231,8 +242,8 @@ def with_interval(found: Measurement) -> str:
 
 
 def ratio(time: float) -> str:
-    """Return a ratio of times: ``1/50``, or ``1.4`` where it is above a half."""
-    return f"{time:.2g}" if time > 0.5 else f"1/{1 / time:.0f}"
+    """Return a ratio of times: ``1/50``, or ``1.4`` where that tells little."""
+    return f"{time:.2g}" if time > 0.6 else f"1/{1 / time:.0f}"
 
 
 def draw_tasks(measured: Sequence[Measured], path: Path) -> None:
@@ -332,9 +343,10 @@ def section(measured: Measured) -> str:
         f"Tuned on {measured.tuned_on}, seed 0, {measured.trials} settings a method. Retraining a model took "
         f"{measured.retraining_seconds:.1f} s of processor time (the middle of {len(measured.retrained)})."
     )
-    return "\n\n".join(
-        [f"## {measured.task.title}", said, result_table(measured), "The options:", options_table(measured)]
-    )
+    parts = [f"## {measured.task.title}", said, result_table(measured)]
+    if len(dict(measured.runs)) > 1:
+        parts += ["The average gap, by request:", requests_table(measured)]
+    return "\n\n".join([*parts, "The options:", options_table(measured)])
 
 
 def among(numbers: Sequence[int]) -> str:

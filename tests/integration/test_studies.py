@@ -276,6 +276,7 @@ def test_methods_are_ranked_beside_retraining_and_the_page_has_a_number_for_ever
     assert "**Digits: a class**: it holds, for jit." in text
     assert "| *retraining* | 98.0 | 98.0 | 98.0 | 98.0 | 0.20" in text
     assert "| `noise=0.123` | 0.25 |" in text and "| salun | `share=0:1` | no setting gave a number | - |" in text
+    assert "| method | digit 1 | digit 2 | digit 3 |" in text and "| jit | 1.50 | 1.50 | 1.50 |" in text
     assert "- Clothes: a class: not made yet" in text and "- Clothes: a random tenth" not in text
     assert (tmp_path / "docs" / "assets" / "results" / "classification" / "gap.svg").stat().st_size > 5000
 

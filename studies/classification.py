@@ -122,11 +122,6 @@ def tenth(seed: int, seeds: tuple[int, ...] = (TUNING_SEED,), retrained: int = 5
     return Asked(name=name, forget="samples:listed", drawn=seed, seeds=seeds, retrained=retrained)
 
 
-def two_seeds(number: int) -> tuple[int, ...]:
-    """Return the seeds of the reported request with that number, counted from 1; no two share one."""
-    return (number,)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """One table: what is tuned on what, and what is reported.
@@ -153,16 +148,14 @@ STUDIES = (
     Study(
         task=Task("digits-class", "digits", "class", "Digits: a class"),
         tuned=Asked(name="0", forget="0"),
-        reported=tuple(
-            Asked(name=digit, forget=digit, seeds=two_seeds(number)) for number, digit in enumerate("13579", 1)
-        ),
+        reported=tuple(Asked(name=digit, forget=digit, seeds=(number,)) for number, digit in enumerate("13579", 1)),
         methods=DIGITS,
         trials=20,
     ),
     Study(
         task=Task("digits-random", "digits", "random", "Digits: a random tenth"),
         tuned=tenth(0),
-        reported=tuple(tenth(number, two_seeds(number)) for number in FIVE),
+        reported=tuple(tenth(number, seeds=(number,)) for number in FIVE),
         methods=for_samples(DIGITS),
         trials=20,
     ),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,30 +194,25 @@ class Carrier:
 
     def measured(self) -> Measured:
         """Carry out what is not done yet and return what all of it came to."""
-        for asked in (self.study.tuned, *self.study.reported):
-            self._bench(asked, RETRAIN, [RETRAIN], self._retrained_seeds(asked), {}, METRICS[:1])
+        retrained = {
+            asked.name: self._bench(asked, RETRAIN, [RETRAIN], self._retrained_seeds(asked), {}, METRICS[:1])
+            for asked in (self.study.tuned, *self.study.reported)
+        }
         chosen = {name: found for name in self.study.methods if (found := self._tuned(name))}
         options = {f"{name}.{key}": value for name, found in chosen.items() for key, value in found.options.items()}
-        runs = [
-            (asked.name, read_record(folder))
+        place = f"reported-{self.study.trials}"
+        runs = {
+            asked.name: self._bench(asked, place, list(chosen), asked.seeds, options, METRICS)
             for asked in self.study.reported
-            for folder in self._bench(
-                asked, f"reported-{self.study.trials}", list(chosen), asked.seeds, options, METRICS
-            )
-        ]
-        retrained = [
-            read_record(folder)
-            for asked in self.study.reported
-            for folder in self._bench(asked, RETRAIN, [RETRAIN], self._retrained_seeds(asked), {}, METRICS[:1])
-        ]
+        }
         return Measured(
             task=self.study.task,
             tuned_on=self.study.tuned.name,
             trials=self.study.trials,
             chosen=chosen,
             searched={name: searched for name, (searched, _) in self.study.methods.items()},
-            runs=runs,
-            retrained=retrained,
+            runs=[(name, read_record(folder)) for name, folders in runs.items() for folder in folders],
+            retrained=[read_record(folder) for name in runs for folder in retrained[name]],
             cpu_seconds=sum(map(cpu_seconds, self.work.rglob("record.json"))),
         )
 
@@ -251,7 +246,7 @@ class Carrier:
         seeds: Sequence[int],
         options: Mapping[str, Any],
         metrics: Sequence[str],
-    ) -> Iterator[Path]:
+    ) -> list[Path]:
         """Carry out a bench of one request and return the folders of its finished runs."""
         plan = plan_bench(
             self.study.task.protocol,
@@ -265,7 +260,7 @@ class Carrier:
         self.surface.say(f"{self.study.task.name}: {name} {asked.name}")
         folder = self.work / name / asked.name
         record = bench.carry_out(plan, folder, self.registry, self.surface)
-        return (folder / outcome.run.folder for outcome in record.outcomes if outcome.status == "finished")
+        return [folder / outcome.run.folder for outcome in record.outcomes if outcome.status == "finished"]
 
     def _common(self, asked: Asked, *, beside: bool = True) -> dict[str, Any]:
         data = dict(asked.data)

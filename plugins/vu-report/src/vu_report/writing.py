@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -51,22 +50,15 @@ def render(name: str, values: Mapping[str, Any]) -> str:
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    return (
-        _templates()
-        .get_template(name)
-        .render(**values, style=Markup(style), script=Markup(script), policy=policy, version=__version__)
-    )
-
-
-@cache
-def _templates() -> Environment:
-    """Return the templates; kept, as a bench writes a page for each of its runs."""
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("vu_report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+    )
+    return environment.get_template(name).render(
+        **values, style=Markup(style), script=Markup(script), policy=policy, version=__version__
     )
 
 

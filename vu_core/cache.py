@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,8 +99,8 @@ class ContentCache:
 
     def size(self) -> tuple[int, int]:
         """Return how many pictures there are, and the bytes of everything in the store."""
-        files = [entry for entry in self.root.rglob("*") if entry.is_file()] if self.root.is_dir() else []
-        return sum(entry.suffix == PICTURE for entry in files), sum(entry.stat().st_size for entry in files)
+        found = [(path.suffix == PICTURE, there) for path in self.root.rglob("*") if (there := _stat(path))]
+        return sum(picture for picture, _ in found), sum(there.st_size for _, there in found)
 
     def clear(self) -> tuple[int, int]:
         """Remove everything; return how many pictures and bytes there were."""
@@ -119,11 +120,11 @@ class ContentCache:
         removed = 0
         with self._lock():
             kept = (path for suffix in (PICTURE, ANSWERS) for path in self.root.rglob(f"*{suffix}"))
-            for _, path in sorted((path.stat().st_mtime_ns, path) for path in kept):
+            for _, path in sorted((there.st_mtime_ns, path) for path in kept if (there := _stat(path))):
                 if total <= self.limit_bytes:
                     break
                 for file in (path, path.with_suffix(_KEY)):
-                    total -= file.stat().st_size if file.is_file() else 0
+                    total -= there.st_size if (there := _stat(file)) else 0
                     file.unlink(missing_ok=True)
                 removed += 1
         return removed
@@ -136,6 +137,15 @@ class ContentCache:
         from filelock import FileLock
 
         return FileLock(self.root / ".lock")
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Return what is known of a file; None where there is none, or another process has just renamed or removed it."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 def _canonical(key: Mapping[str, Any]) -> str:

@@ -38,6 +38,8 @@ class Stage:
         peak_device_bytes: Highest memory allocated on the accelerator; None without one, and on MPS,
             which keeps no such mark.
         skipped: Whether its output was already there.
+        cpu_seconds: Processor time of the process, all threads: what a shared machine leaves unchanged; None in records
+            that were written before it was measured.
         detail: Counts worth knowing: ``{"drawn": 12, "cached": 348}``.
     """
 
@@ -46,6 +48,7 @@ class Stage:
     peak_memory_bytes: int | None = None
     peak_device_bytes: int | None = None
     skipped: bool = False
+    cpu_seconds: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from vu_core.errors import ConfigError
@@ -61,6 +62,7 @@ class SplitOptions:
             raise ValueError("validation, test and membership leave nothing to learn from: their sum must be below 1")
 
 
+@lru_cache(maxsize=1 << 17)  # metrics and datasets ask for the same pictures many times in a run
 def draw(seed: int, purpose: str, id_: str) -> float:
     """Return a number in [0, 1) that looks random, is always the same, and is another for each purpose."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{id_}".encode()).digest()

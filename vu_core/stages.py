@@ -54,7 +54,7 @@ class Stages:
             RunError: A file could not be written.
         """
         detail: dict[str, Any] = {}
-        meter, start = MemoryMeter(self.device), time.perf_counter()
+        meter, start, worked = MemoryMeter(self.device), time.perf_counter(), time.process_time()
         try:
             yield detail
         except OSError as error:
@@ -68,6 +68,7 @@ class Stages:
                     peak_memory_bytes=meter.process_bytes(),
                     peak_device_bytes=meter.device_bytes(),
                     skipped=skipped,
+                    cpu_seconds=time.process_time() - worked,
                     detail=detail,
                 )
             )

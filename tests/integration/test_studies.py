@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from vu_tune.space import read_space
 
+from vu_core.config import validate
 from vu_core.errors import RunError
+from vu_core.records import Record, Stage, read_record
+from vu_core.registry import Registry
 from vu_core.runspec import RunSpec
+from vu_core.stages import Surface
 from vu_core.statistics import mean_measurement
+from vu_core.types import Result
 
 ROOT = Path(__file__).parents[2]
 QUICK = "toy-quick@1"
@@ -166,3 +173,144 @@ def test_a_stop_and_an_error_are_a_sentence(study, fault, said):
 
     with pytest.raises(SystemExit, match=f"^{said}$"):
         study.carry_out(main)
+
+
+@pytest.fixture
+def classification(study, monkeypatch, tmp_path) -> ModuleType:
+    monkeypatch.setenv("VU_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("VU_PLUGINS_OFF", "vu-report")
+    return __import__("classification")
+
+
+def quick(classification):
+    """Return the study of a digit with one method, two settings and one request."""
+    asked = replace(classification.STUDIES[0].reported[0], seeds=(1, 2, 3))
+    methods = {"ssd": classification.DIGITS["ssd"]}
+    return replace(classification.STUDIES[0], reported=(asked,), methods=methods, trials=2)
+
+
+def test_a_study_of_classifiers_tunes_on_one_digit_and_reports_another(classification, tmp_path):
+    carrier = classification.Carrier(quick(classification), tmp_path / "work", Registry.discover(), Surface())
+    measured = carrier.measured()
+    (row,) = measured.rows
+    assert row.gap.n == 3 and row.shown["UA"].value > 50 and 0 < row.time < 0.5
+    record = measured.runs[0][1]
+    assert record.request["forget"] == ["1"] and len(record.retrained) == 6
+    assert row.gap.value == pytest.approx(average_gap_by_hand([record for _, record in measured.runs]))
+    tuned = json.loads((tmp_path / "work" / "tuned" / "ssd" / "tuning.json").read_text())
+    assert tuned["tuned_on"]["forget"] == ["0"] and len(tuned["settings"]) == 2
+    best = min(one["values"] for one in tuned["settings"] if one["values"])
+    assert measured.chosen["ssd"].options in [one["options"] for one in tuned["settings"] if one["values"] == best]
+    assert measured.chosen["ssd"].gap == best[0]
+    assert {one.metric for folder in (tmp_path / "work" / "tuned").rglob("record.json") for one in results(folder)} == {
+        "average_gap"
+    }
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("record.json")}
+    assert carrier.measured().rows == measured.rows
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+def results(file):
+    return read_record(file.parent).results
+
+
+def average_gap_by_hand(records):
+    """Return the mean over runs of the mean distance of the four numbers from the retrained models' means."""
+    wanted = {
+        ("unlearning_accuracy", "forget"),
+        ("retain_accuracy", "retain"),
+        ("test_accuracy", "retain"),
+        ("mia_svc", "forget"),
+    }
+    gaps = [abs(one.gap) for record in records for one in record.results if (one.metric, one.group) in wanted]
+    assert len(gaps) == 4 * len(records)
+    return sum(gaps) / len(gaps)
+
+
+def test_nothing_that_classifiers_are_tuned_on_is_reported(classification):
+    for one in classification.STUDIES:
+        tuned = {(one.tuned.forget, one.tuned.drawn, seed) for seed in one.tuned.seeds}
+        reported = [(asked.forget, asked.drawn, seed) for asked in one.reported for seed in asked.seeds]
+        assert not {asked[:2] for asked in tuned} & {asked[:2] for asked in reported}
+        assert not {asked[2] for asked in tuned} & {asked[2] for asked in reported}
+        assert len({asked[2] for asked in reported}) >= 5
+        assert all(len(searched) == 2 for searched, _ in one.methods.values())
+
+
+def test_every_option_that_a_study_searches_or_sets_is_one_of_the_method(classification):
+    for one in classification.STUDIES:
+        for method, (searched, fixed) in one.methods.items():
+            config = Registry.discover().get("unlearner", method).config_class()
+            assert len(read_space(searched, config)) == 2
+            assert validate(config, fixed)
+
+
+def test_methods_are_ranked_beside_retraining_and_the_page_has_a_number_for_every_blank(classification, tmp_path):
+    page = __import__("classification_page")
+    runs = [
+        (f"digit {request}", made_up_run(method, request, gap, seconds))
+        for method, gap, seconds in (("jit", 1.5, 0.1), ("ssd", 0.5, 0.4), ("gradient-ascent", 30.0, 0.01))
+        for request in (1, 2, 3)
+    ]
+    measured = page.Measured(
+        task=classification.STUDIES[0].task,
+        tuned_on="0",
+        trials=2,
+        chosen={name: page.Chosen({"noise": 0.12345}, 0.25) for name in ("jit", "ssd", "gradient-ascent")},
+        searched={
+            "jit": ["noise=0:1"],
+            "ssd": ["selection=1:2"],
+            "gradient-ascent": ["epochs=1:2"],
+            "salun": ["share=0:1"],
+        },
+        runs=runs,
+        retrained=[made_up_run("retrain", 1, 0.1, seconds) for seconds in (9.0, 10.0, 30.0)],
+        cpu_seconds=120.0,
+    )
+    assert [row.method for row in measured.rows] == ["ssd", "jit", "gradient-ascent"]
+    page.write_page([measured], [classification.STUDIES[2].task], tmp_path / "docs" / "results" / "classification.md")
+    text = (tmp_path / "docs" / "results" / "classification.md").read_text()
+    assert "$" not in text
+    assert "| 1 | ssd | 99.0 | 99.0 | 99.0 | 99.0 | 0.50 [0.50, 0.50] | 3 | 1/25 |" in text
+    assert "| 2 | **jit** |" in text and "1/100" in text
+    assert "**Digits: a class**: it holds, for jit." in text
+    assert "| *retraining* | 98.0 | 98.0 | 98.0 | 98.0 | 0.20" in text
+    assert "| `noise=0.123` | 0.25 |" in text and "| salun | `share=0:1` | no setting gave a number | - |" in text
+    assert "| method | digit 1 | digit 2 | digit 3 |" in text and "| jit | 1.50 | 1.50 | 1.50 |" in text
+    assert "- Clothes: a class: not made yet" in text and "- Clothes: a random tenth" not in text
+    assert (tmp_path / "docs" / "assets" / "results" / "classification" / "gap.svg").stat().st_size > 5000
+
+
+def made_up_run(method, request, gap, seconds):
+    """Return the record of a run of which all percentages are 99, of retrained models 98, and the gap is given."""
+    metrics = [("unlearning_accuracy", "forget"), ("retain_accuracy", "retain")]
+    metrics += [("test_accuracy", "retain"), ("mia_svc", "forget")]
+    found = [
+        Result(metric=name, group=group, before=1.0, after=99.0, change=98.0, n=10, reference=98.0, reference_n=5)
+        for name, group in metrics
+    ]
+    found.append(
+        Result(
+            metric="average_gap",
+            group="all",
+            before=50.0,
+            after=gap,
+            change=gap - 50.0,
+            n=10,
+            reference=0.2,
+            reference_n=5,
+        )
+    )
+    return Record(
+        folder=Path(),
+        unlearner={"name": method},
+        seed=request,
+        environment={"versions": {"torch": "1.0"}, "threads": 1},
+        stages=[Stage(name="unlearn", seconds=5 * seconds, cpu_seconds=seconds), Stage(name="evaluate", seconds=1.0)],
+        results=found,
+    )
+
+
+@pytest.mark.parametrize(("time", "said"), [(1.234, "1.2"), (0.5, "1/2"), (0.02, "1/50"), (0.001, "1/1000")])
+def test_a_ratio_of_times_is_read_at_a_glance(classification, time, said):
+    assert __import__("classification_page").ratio(time) == said

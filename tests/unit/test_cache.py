@@ -50,6 +50,25 @@ def test_trim_removes_the_least_recently_used(cache):
     assert cache.trim() == 0
 
 
+def test_a_file_that_another_process_renames_meanwhile_is_passed_over(cache, monkeypatch):
+    cache.put({"seed": 1}, b"x" * 9_000)
+    kept = cache.put({"seed": 2}, b"x" * 9_000)
+    written = kept.with_suffix(".part")
+    written.write_bytes(b"x" * 9_000)
+    look = type(written).stat
+
+    def renamed_after_a_look(path, **options):
+        found = look(path, **options)
+        if path.suffix == ".part":
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(type(written), "stat", renamed_after_a_look)
+    assert cache.size()[0] == 2 and not written.exists()
+    written.write_bytes(b"x" * 9_000)
+    assert cache.trim() == 2
+
+
 def test_nothing_partial_stays_behind(cache):
     cache.put({"seed": 0}, b"x")
     assert not [path for path in cache.root.rglob("*") if path.name.endswith(".part")]

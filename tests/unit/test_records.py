@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 from vu_core.errors import RunError
 from vu_core.records import Record, Stage, read_record
+from vu_core.stages import Stages, Surface
 from vu_core.types import Interval, Result
 from vu_core.verdicts import VERDICTS_FILE, Verdicts, read_verdicts
 
@@ -28,6 +30,27 @@ def test_a_record_reads_as_it_was_written(tmp_path):
     written = record(tmp_path)
     written.write()
     assert read_record(tmp_path) == written
+
+
+def test_a_stage_tells_the_time_of_the_clock_from_that_of_the_processor(tmp_path):
+    stages = Stages(record=Record(folder=tmp_path), device="cpu", surface=Surface())
+    with stages.stage("wait"):
+        time.sleep(0.3)
+    with stages.stage("work"):
+        until = time.process_time() + 0.1
+        while time.process_time() < until:
+            pass
+    wait, work = read_record(tmp_path).stages
+    assert wait.seconds >= 0.3 > 3 * wait.cpu_seconds
+    assert work.seconds >= 0.99 * work.cpu_seconds and 0.1 <= work.cpu_seconds < 0.3
+
+
+def test_a_record_of_before_processor_time_was_measured_is_read(tmp_path):
+    record(tmp_path).write()
+    values = json.loads((tmp_path / "record.json").read_text())
+    del values["stages"][0]["cpu_seconds"]
+    (tmp_path / "record.json").write_text(json.dumps(values))
+    assert read_record(tmp_path).stages[0].cpu_seconds is None
 
 
 @pytest.mark.parametrize("text", ["", "{", json.dumps({"schema": 99})])

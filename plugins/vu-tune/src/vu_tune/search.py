@@ -31,6 +31,8 @@ JOURNAL = "study.journal"
 SCHEMA = 1
 
 _SETTINGS, _REPORT = "settings", "report"
+# What the study remembers of a setting that has no value: why.
+_WHY = "why"
 # Settings that are tried before one may be given up for doing worse than the middle of the others.
 _BEFORE_PRUNING = 4
 
@@ -85,7 +87,7 @@ class TunePlan:
             forget=concepts,
             seeds=self.seeds,
             options={**self.options, **chosen},
-            common=self.common,
+            common={"metrics": tuple(dict.fromkeys(one.metric for one in self.objectives)), **self.common},
         )
 
     def facts(self) -> dict[str, Any]:
@@ -163,7 +165,7 @@ def search(plan: TunePlan, folder: Path, registry: Registry, surface: Surface) -
     """
     _claim(plan, folder)
     study = _study(plan, folder)
-    done = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+    done = len(_tried(study))
     if done:
         surface.say(f"{done} of {plan.trials} settings are there already")
     for _ in surface.track(range(done, plan.trials), max(0, plan.trials - done), "tune"):
@@ -209,8 +211,10 @@ def _try(
         record = carry_out(bench, where, registry, Surface(track=surface.track))
         values = _values(plan, record)
         if not values:
+            why = "; ".join(record.errors) or "not measured"
+            trial.set_user_attr(_WHY, why)
             study.tell(trial, state=TrialState.FAIL)
-            surface.say(f"{trial.number}: {_said(chosen)}: no value; {'; '.join(record.errors) or 'not measured'}")
+            surface.say(f"{trial.number}: {_said(chosen)}: no value; {why}")
             return
         if len(values) == 1 and count < len(plan.forget):
             trial.report(values[0], count)
@@ -245,12 +249,18 @@ def _study(plan: TunePlan, folder: Path) -> optuna.Study:
     for trial in study.get_trials(deepcopy=False):
         if trial.state == TrialState.RUNNING:  # killed: its finished runs are in its folder
             study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params, skip_if_exists=True)
+            study.enqueue_trial(trial.params)
     return study
 
 
+def _tried(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return the settings that came to an end. One that was stopped is not among them: it is tried again."""
+    ended = (TrialState.COMPLETE, TrialState.PRUNED)
+    return [one for one in study.get_trials(deepcopy=False) if one.state in ended or _WHY in one.user_attrs]
+
+
 def _settings(study: optuna.Study) -> list[Setting]:
-    trials = study.get_trials(deepcopy=False)
+    trials = _tried(study)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     best = {trial.number for trial in (study.best_trials if complete else ())}
     names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -264,7 +274,6 @@ def _settings(study: optuna.Study) -> list[Setting]:
             best=trial.number in best,
         )
         for trial in trials
-        if trial.state in names
     ]
 
 

@@ -29,6 +29,8 @@ _COMPARED = {
     "before": "the pictures before unlearning, of the same prompt and noise",
     "pictures": "real pictures of the protocol's dataset",
     "retrained": "models that never learned what is forgotten",
+    "untrained": "networks of the same architecture with random weights",
+    "unlearned": "other models that forgot the same, and models that never learned it",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from vu_core.costs import SUMMARIES, costs_of, with_costs
 from vu_core.records import Record, Stage
-from vu_core.sidebyside import side_by_side
+from vu_core.sidebyside import comparison_json, side_by_side
 from vu_core.tables import as_markdown, as_text
 from vu_core.types import Result
 
@@ -74,8 +74,8 @@ def test_tables_and_comparisons_show_them_beside_the_results(tmp_path):
         (tmp_path / name).mkdir()
         record(stage(seconds), folder=tmp_path / name).write()
         folders.append(tmp_path / name)
-    found = side_by_side(folders)
+    found = side_by_side(folders)[""]
     assert found.groups() == ["forget", "run"]
     assert [r.after for r in found.rows("run")["unlearn_time"]] == [1.0, 9.0]
-    rows = json.loads(found.as_json())["results"]
+    rows = json.loads(comparison_json({"": found}))["results"]
     assert [row["metric"] for row in rows] == ["ua", "unlearn_time", "unlearn_memory", "edit_size"]

@@ -316,7 +316,7 @@ def test_models_that_do_not_say_how_they_were_trained(ctx):
         unlearn("retrain", world.model, world.dataset, ctx, seed="recipe")
     world.model.recipe_ = {"seed": 1, "epochs": 1}
     unlearn("retrain", world.model, world.dataset, ctx)
-    assert ctx.warnings == ["the run's seed, 1, is the model's own: both began from the same weights"]
+    assert ctx.warnings == ["the seed 1 is the model's own: both began from the same weights"]
 
     class NoRecipe:
         name, kind, classes, picture_size, device, dtype = "bare", "class", ("0", "1", "2"), (2, 2), "cpu", "float64"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 
 import pytest
 from PIL import Image
@@ -41,7 +42,11 @@ def records(tmp_path_factory):
         files = [folder / "edit.safetensors"]
         tracker.finish(Findings(status="finished", numbers=numbers, pictures=pictures, files=files))
     (file,) = root.glob("wandb/offline-run-*/run-*.wandb")
-    return list(_read(file))
+    # W&B's own process may still be writing when finish() returns.
+    limit = time.monotonic() + 60
+    while not of_type(found := list(_read(file)), "exit") and time.monotonic() < limit:
+        time.sleep(0.1)
+    return found
 
 
 def _read(file):
@@ -53,6 +58,8 @@ def _read(file):
             position += left
             continue
         _crc, size, kind = struct.unpack_from("<IHB", content, position)
+        if position + 7 + size > len(content):
+            return
         message += content[position + 7 : position + 7 + size]
         position += 7 + size
         if kind in (1, 4):  # whole, or the last part

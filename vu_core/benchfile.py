@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vu_core.errors import RunError
-from vu_core.records import result_of
+from vu_core.records import read_schema, result_of
 from vu_core.types import Result
 
 BENCH_FILE = "bench.json"
@@ -67,14 +65,7 @@ def read_bench(folder: Path) -> dict[str, Any]:
     Raises:
         RunError: It cannot be read, or has another schema.
     """
-    path = folder / BENCH_FILE
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"'{path}' is no readable bench: {error}", hint="Give the folder of a bench.") from error
-    if values.get("schema") != SCHEMA:
-        raise RunError(f"'{path}' has schema {values.get('schema')}", hint=f"This vu reads schema {SCHEMA}.")
-    return values
+    return read_schema(folder / BENCH_FILE, "bench", SCHEMA, hint="Give the folder of a bench.")
 
 
 def parts_of(bench: Mapping[str, Any], folder: Path) -> list[BenchPart]:

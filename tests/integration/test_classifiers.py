@@ -77,6 +77,9 @@ def test_a_run_is_held_against_the_retrained_models_that_forgot_the_same(vu, ret
     alike = results_of()["alike", "all"]
     assert alike["reference_n"] == 4 and alike["reference_noise"] is not None and alike["after"] > 60
     assert "retrained: mean of 4 models" in result.stdout.replace("\n", " ")
+    times = [record_of(f"retrained/{seed}")["stages"][0]["seconds"] for seed in range(4)]
+    assert sorted(facts["seconds"] for facts in record_of()["retrained"]) == sorted(times)
+    assert "run_time_efficiency" in result.stdout
 
 
 def test_a_retrained_model_is_not_held_against_itself(vu, retrained):

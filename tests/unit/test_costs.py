@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vu_core.costs import SUMMARIES, costs_of, with_costs
+from vu_core.costs import SUMMARIES, costs_of, retraining_times, with_costs
 from vu_core.records import Record, Stage
 from vu_core.sidebyside import comparison_json, side_by_side
 from vu_core.tables import as_markdown, as_text
@@ -79,3 +79,24 @@ def test_tables_and_comparisons_show_them_beside_the_results(tmp_path):
     assert [r.after for r in found.rows("run")["unlearn_time"]] == [1.0, 9.0]
     rows = json.loads(comparison_json({"": found}))["results"]
     assert [row["metric"] for row in rows] == ["ua", "unlearn_time", "unlearn_memory", "edit_size"]
+
+
+def test_the_time_is_held_against_that_of_retraining(tmp_path):
+    for number, (seconds, where) in enumerate([(80.0, MACHINE), (120.0, MACHINE), (5.0, {**MACHINE, "threads": 64})]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        record(stage(seconds), folder=folder, edit={"sha256": f"{number}"}, environment=where).write()
+    (tmp_path / "carried").mkdir()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "record.json").write_text("{")
+    files = [folder / "edit.safetensors" for folder in sorted(tmp_path.iterdir())]
+    times = retraining_times(files, MACHINE)
+    assert times == {"0": 80.0, "1": 120.0}, "of the same kind of machine, and no other"
+
+    facts = [{"sha256": name, "seconds": times.get(name)} for name in ("0", "1", "2", "carried")]
+    time, efficiency = costs_of(record(stage(4.0), retrained=facts))[:2]
+    assert time.metric == "unlearn_time"
+    assert (time.after, time.reference, time.gap, time.reference_n) == (4.0, 100.0, -96.0, 2)
+    assert (efficiency.metric, efficiency.after, efficiency.direction) == ("run_time_efficiency", 25.0, "up")
+    assert "run_time_efficiency" not in numbers(record(stage(4.0), retrained=facts[2:]))
+    assert "run_time_efficiency" not in numbers(record(stage(4.0, skipped=True), retrained=facts))

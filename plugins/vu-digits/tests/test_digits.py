@@ -19,7 +19,7 @@ from vu_core.editfiles import read_edit
 from vu_core.files import sha256_of_file
 from vu_core.models import resource_path
 from vu_core.registry import Registry
-from vu_core.retrained import find_retrained
+from vu_core.retrained import find_others
 from vu_core.training import plan_training, train_model
 
 
@@ -97,7 +97,8 @@ def test_every_retrained_model_is_there_and_never_learned_what_it_forgot(model, 
     for forget, data, count in wanted():
         concept = next(one for one in digits.concepts() if one.name == forget.rpartition(":")[2])
 
-        files = find_retrained([folder], Request(forget=(concept,)), read_edit(_one(folder, forget)).info["data"])
+        data_of = read_edit(_one(folder, forget)).info["data"]
+        files = find_others([folder], Request(forget=(concept,)), data_of).retrained
         assert len(files) == count, (forget, data)
         if concept.kind != "class":
             continue

@@ -62,9 +62,9 @@ def retrain_command(
 def _seeds_in(folder: Path, plan: UnlearnPlan) -> set[Any]:
     """Return the seeds of the models in ``folder`` that were retrained without the same of the same data."""
     from vu_core.editfiles import read_header
-    from vu_core.retrained import find_retrained
+    from vu_core.retrained import find_others
 
-    files = find_retrained([folder], plan.request, plan.facts) if folder.is_dir() else ()
+    files = find_others([folder], plan.request, plan.facts).retrained if folder.is_dir() else ()
     return {header.info.get("seed") for header in map(read_header, files) if header is not None}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,16 @@ def render(name: str, values: Mapping[str, Any]) -> str:
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
+    return (
+        _environment()
+        .get_template(name)
+        .render(**values, style=Markup(style), script=Markup(script), policy=policy, version=__version__)
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """Return the templates, each compiled once in a process."""
     environment = Environment(
         loader=PackageLoader("vu_report"),
         autoescape=True,
@@ -61,9 +72,7 @@ def render(name: str, values: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = _breakable
-    return environment.get_template(name).render(
-        **values, style=Markup(style), script=Markup(script), policy=policy, version=__version__
-    )
+    return environment
 
 
 def _breakable(name: str) -> Markup:

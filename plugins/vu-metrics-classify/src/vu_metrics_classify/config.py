@@ -145,11 +145,19 @@ class RelearnConfig:
     batch_size: int = field(default=256, metadata={"help": "Training pictures a step.", "ge": 1, "symbol": "B"})
     epochs: int = field(
         default=10,
-        metadata={"help": "Passes over all training pictures after which relearning is given up.", "ge": 1},
+        metadata={
+            "help": "Passes over all training pictures after which relearning is given up.",
+            "ge": 1,
+            "example": 2,
+        },
     )
     least_steps: int = field(
         default=1000,
-        metadata={"help": "But not before so many steps: passes over few pictures are short.", "ge": 0},
+        metadata={
+            "help": "But not before so many steps: passes over few pictures are short.",
+            "ge": 0,
+            "example": 5,
+        },
     )
     seeds: int = field(
         default=3, metadata={"help": "How often a model learns again, each time in another order.", "ge": 1}

@@ -240,6 +240,11 @@ def _copy(subject: Subject, edits: Sequence[Any]) -> torch.nn.Module:
     return network
 
 
+def _labelled(pictures: Sequence[Picture], subject: Subject) -> LabelledImages:
+    model = subject.model
+    return read_labelled(pictures, model.kind, model.classes, model.picture_size, subject.ctx)
+
+
 def _steps(found: Found) -> list[float]:
     return [float(one["steps"]) for one in found.values()]
 

@@ -16,6 +16,7 @@ from vu_core.files import write_text
 from vu_core.judging import reason
 from vu_core.meters import Examined, MetricUse
 from vu_core.numerics import torch_defaults
+from vu_core.progress import together
 
 if TYPE_CHECKING:
     from vu_core.metrics import ModelMetric, Subject
@@ -82,7 +83,8 @@ class Examiners:
         """
         check_unedited(subject.model)
         counts = {"computed": 0, "cached": 0}
-        file.write({one.name: one.examine(subject, label, counts) for one in self._examiners})
+        with together():
+            file.write({one.name: one.examine(subject, label, counts) for one in self._examiners})
         return counts
 
 

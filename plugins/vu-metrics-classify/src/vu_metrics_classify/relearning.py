@@ -118,7 +118,9 @@ def relearn(
         seed_global(seed, "relearn")
         optimizer = optimizer_of(list(network.parameters()), settings)
         batches = endless(learned, config.batch_size, network, (seed, "relearn"))
-        while found[-1] < target - _TOLERANCE and len(found) <= limit:
+        for _ in ctx.progress(range(limit), label="relearning, steps at most"):
+            if steps_to(found[-1:], target) is not None:
+                break
             optimizer.zero_grad()
             loss = mean_cross_entropy(network.train(), next(batches))
             if not loss.isfinite():

@@ -69,14 +69,20 @@ def anamnesis_index(steps: Sequence[float], retrained: Sequence[float]) -> float
 
 
 def accuracy_on(network: torch.nn.Module, asked: LabelledImages) -> float:
-    """Return how many of ``asked`` the network in eval mode tells right, in percent; it stays in eval mode."""
+    """Return how many of ``asked`` the network in eval mode tells right, in percent; it stays in eval mode.
+
+    Raises:
+        ComputeError: Its answers are not finite.
+    """
     network.eval()
+    right = 0
     with torch.no_grad():
-        right = [
-            int((network(batch.images).argmax(dim=1) == batch.labels).sum())
-            for batch in Batches(asked, _ASKED_AT_ONCE, network)
-        ]
-    return 100.0 * sum(right) / len(asked)
+        for batch in Batches(asked, _ASKED_AT_ONCE, network):
+            logits = network(batch.images)
+            if not logits.isfinite().all():
+                raise ComputeError("a network that learns again gave answers that are NaN or infinite")
+            right += int((logits.argmax(dim=1) == batch.labels).sum())
+    return 100.0 * right / len(asked)
 
 
 def relearn(
@@ -103,7 +109,7 @@ def relearn(
         Its accuracy on ``asked``, in percent, before any step and after each.
 
     Raises:
-        ComputeError: A loss is not finite.
+        ComputeError: Its answers are not finite.
     """
     settings = EpochSettings(
         epochs=config.epochs,
@@ -122,10 +128,7 @@ def relearn(
             if steps_to(found[-1:], target) is not None:
                 break
             optimizer.zero_grad()
-            loss = mean_cross_entropy(network.train(), next(batches))
-            if not loss.isfinite():
-                raise ComputeError(f"the loss of relearning is {float(loss)} in step {len(found)}, seed {seed}")
-            loss.backward()  # type: ignore[no-untyped-call]
+            mean_cross_entropy(network.train(), next(batches)).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             found.append(accuracy_on(network, asked))
     return found
@@ -162,7 +165,7 @@ class Relearning(ABC):
         """Return the steps of one relearning, None where the target was not reached; target and accuracies, in percent.
 
         Raises:
-            ComputeError: A loss is not finite.
+            ComputeError: Its answers are not finite.
         """
         learned, asked = self._read(subject)
         target = (1 - self.config.margin) * accuracy_on(_copy(subject, subject.original), asked)

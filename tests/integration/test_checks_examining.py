@@ -206,3 +206,14 @@ def test_what_needs_samples_is_not_asked_of_it():
     assert fitting == {"measures", "range", "interval"}
     ordinary = component(examines="")
     assert not any(check.fits(ordinary) for check in examining.CHECKS)
+
+
+def test_the_fake_that_is_examined_knows_cats_and_forgets_them():
+    seen = []
+    for subject in examining._subjects(component(), edits=3):
+        cats = [one.read() for one in subject.dataset.pictures("test") if one.attributes["object"] == "cat"]
+        images = torch.stack(cats).float() / 255
+        for edits in ((), subject.edits):
+            with applied(subject.model, edits):
+                seen.append((subject.model.classify(images).logits.argmax(dim=1) == 0).float().mean().item())
+    assert seen == [1.0, 0.0] * 3

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from vu_core.edits import Edit
     from vu_core.metrics import Found, ModelMetric
 
+# A fake classifier that knows cats.
+_SEED = 35
 # Nothing takes the place of what a classifier forgets.
 _FORGET = Request(forget=REQUEST.forget)
 _NOTHING = Request(forget=())
@@ -113,7 +115,7 @@ def _subjects(component: Component, *, edits: int, track: Callable[..., Iterator
     """Return a fake model of the metric's family with each of so many edits."""
     from vu_core.testing.fake_models import FakeClassifier, FakeTextToImage
 
-    model = FakeClassifier() if MODEL in component.spec.scorers else FakeTextToImage()
+    model = FakeClassifier(seed=_SEED) if MODEL in component.spec.scorers else FakeTextToImage()
     ctx = RunContext(out_dir=Path(), track=track)
     return [
         Subject(
@@ -129,15 +131,15 @@ def _subjects(component: Component, *, edits: int, track: Callable[..., Iterator
 
 
 def _edit(model: Any, seed: int) -> Edit:
-    """Return an edit of a fake model that moves its last tensor at random."""
+    """Return an edit of a fake model that turns its last matrix round, and moves it a little, at random."""
     import torch
 
     from vu_core.edits import Edit, tensor_sha256
 
     component, stored = list(model.stored.items())[-1]
-    name, tensor = [(name, tensor) for name, tensor in stored.items() if tensor.is_floating_point()][-1]
-    moved = tensor + torch.randn(tensor.shape, generator=torch.Generator().manual_seed(seed))
-    return Edit.dense({f"{component}.{name}": moved}, base={f"{component}.{name}": tensor_sha256(tensor)})
+    name, tensor = [(name, tensor) for name, tensor in stored.items() if tensor.ndim > 1][-1]
+    turned = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(seed)) / 10 - tensor
+    return Edit.dense({f"{component}.{name}": turned}, base={f"{component}.{name}": tensor_sha256(tensor)})
 
 
 def _short(found: Mapping[str, Any]) -> str:

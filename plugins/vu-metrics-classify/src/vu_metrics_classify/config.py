@@ -136,13 +136,18 @@ class RelearnConfig:
             "ge": 0,
             "lt": 1,
             "symbol": "α",
+            "example": 0.6,
         },
     )
     optimizer: Literal["adam", "adamw", "sgd"] = field(
         default="adam", metadata={"help": "What makes the steps; sgd has a momentum of 0.9, none decays weights."}
     )
-    learning_rate: float = field(default=1e-3, metadata={"help": "Of all steps.", "gt": 0, "symbol": "η"})
-    batch_size: int = field(default=256, metadata={"help": "Training pictures a step.", "ge": 1, "symbol": "B"})
+    learning_rate: float = field(
+        default=1e-3, metadata={"help": "Of all steps.", "gt": 0, "symbol": "η", "example": 0.1}
+    )
+    batch_size: int = field(
+        default=256, metadata={"help": "Training pictures a step.", "ge": 1, "symbol": "B", "example": 6}
+    )
     epochs: int = field(
         default=10,
         metadata={
@@ -156,7 +161,7 @@ class RelearnConfig:
         metadata={
             "help": "But not before so many steps: passes over few pictures are short.",
             "ge": 0,
-            "example": 5,
+            "example": 40,
         },
     )
     seeds: int = field(

@@ -24,10 +24,11 @@ def with_reference(result: Result, retrained: Sequence[Measurement]) -> Result:
     """
     values = [measured.value for measured in retrained if measured.value is not None]
     lacking = [measured.note for measured in retrained if measured.value is None]
+    why = f" ({lacking[0]})" if lacking and lacking[0] != result.note else ""
     if not values:
-        why = f"no reference: retrained models have no number ({lacking[0]})" if lacking else NO_REFERENCE
-        return replace(result, note=_joined(result.note, why if result.direction == "reference" else ""))
-    left_out = f"{len(lacking)} of {len(retrained)} retrained models have no number ({lacking[0]})" if lacking else ""
+        nothing = f"no reference: retrained models have no number{why}" if lacking else NO_REFERENCE
+        return replace(result, note=_joined(result.note, nothing if result.direction == "reference" else ""))
+    left_out = f"{len(lacking)} of {len(retrained)} retrained models have no number{why}" if lacking else ""
     names = [f"{number:04d}" for number in range(len(values))]
     mean = mean_measurement(result.group, values, sample_ids=names, clusters=names)
     return replace(

@@ -268,9 +268,7 @@ def lowest_versions() -> dict[str, str]:
 
 def light_modules() -> list[Path]:
     """Return the files that must import nothing heavy."""
-    core = [ROOT / "vu_core" / name for name in ("__init__.py", "discovery.py", "registry.py", "specs.py")]
-    core += [
-        ROOT / "vu_core" / name for name in ("config.py", "errors.py", "types.py", "interfaces.py", "hookspecs.py")
-    ]
+    light = ["__init__", "config", "discovery", "errors", "hookspecs", "interfaces", "metrics", "registry", "specs"]
+    core = [ROOT / "vu_core" / f"{name}.py" for name in light]
     core += sorted((ROOT / "vu_core" / "cli").glob("*.py"))
     return core + [path for plugin in PLUGINS for path in plugin.glob("src/*/*.py") if path.name in LIGHT]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -115,7 +115,7 @@ def answer(
         EditError: Another edit is applied to the model now.
     """
     check_unedited(model)
-    key = _key(model, edits, question)
+    key = {**computed_by(model, edits), "question": question.sha256}
     hit = cache.get(key, ANSWERS)
     computed = len(question.pictures) if hit is None else 0
     if hit is None:
@@ -183,12 +183,12 @@ def _read(picture: Picture) -> torch.Tensor:
         raise DataError(f"picture '{picture.id}' cannot be read: {error}", hint="Restore its file.") from error
 
 
-def _key(model: Any, edits: Sequence[Edit], question: Question) -> Mapping[str, Any]:
+def computed_by(model: Any, edits: Sequence[Edit]) -> dict[str, Any]:
+    """Return, as JSON values, what decides all that ``model`` computes with ``edits`` in effect."""
     loader = plan_of(model).loader
     return {
         "model": model.fingerprint(),
         "edits": effect_of(edits),
-        "question": question.sha256,
         "device": model.device,
         "dtype": model.dtype,
         "float32": float32_precision(model.device),

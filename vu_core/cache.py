@@ -1,4 +1,4 @@
-"""A content-addressed store of pictures and answers, shared by all runs of a user.
+"""A content-addressed store of pictures, answers and findings, shared by all runs of a user.
 
 A file lies under the sha256 of the JSON that decides it (model, edits, prompt, seed, sampler,
 versions), and that JSON lies beside it. Files appear by renaming, so readers need no lock; clearing
@@ -23,7 +23,7 @@ from vu_core.files import atomic_path, write_text
 CACHE_DIR_VARIABLE = "VU_CACHE_DIR"
 CACHE_LIMIT_VARIABLE = "VU_CACHE_LIMIT_GB"
 DEFAULT_LIMIT_GB = 10.0
-PICTURE, ANSWERS = ".png", ".safetensors"
+PICTURE, ANSWERS, FOUND = ".png", ".safetensors", ".found"
 
 _KEY = ".json"
 
@@ -45,7 +45,7 @@ def key_sha256(key: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class ContentCache:
-    """Pictures, and classifiers' answers, by what decides them.
+    """Pictures, classifiers' answers, and what metrics found out about models, by what decides them.
 
     Attributes:
         root: Folder of the store; made when first written to.
@@ -119,7 +119,7 @@ class ContentCache:
             return 0
         removed = 0
         with self._lock():
-            kept = (path for suffix in (PICTURE, ANSWERS) for path in self.root.rglob(f"*{suffix}"))
+            kept = (path for suffix in (PICTURE, ANSWERS, FOUND) for path in self.root.rglob(f"*{suffix}"))
             for _, path in sorted((there.st_mtime_ns, path) for path in kept if (there := _stat(path))):
                 if total <= self.limit_bytes:
                     break

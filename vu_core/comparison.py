@@ -68,7 +68,15 @@ class Comparison(Evidence):
         before, after = self.pictures(BEFORE).read, self.pictures(AFTER).read if compared else None
         plan = self.plan
         return evaluate(
-            before, after, plan.samples, plan.metrics, scorers, self.ctx, reference=plan.reference, watch=watch
+            before,
+            after,
+            plan.samples,
+            plan.metrics,
+            scorers,
+            self.ctx,
+            reference=plan.reference,
+            examined=self.examined([BEFORE, AFTER] if compared else [BEFORE]),
+            watch=watch,
         )
 
 

@@ -5,31 +5,29 @@ What is excluded is counted, and never a success. A metric that fails becomes an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vu_core.config import validate
 from vu_core.context import RunContext
-from vu_core.errors import ComputeError, ConfigError
-from vu_core.interfaces import HasPictures, Metric, Scorer
-from vu_core.judging import BATCH_SIZE, Judged, Pictures, RealPictures, judge, judge_sets, reason
+from vu_core.errors import ConfigError
+from vu_core.interfaces import HasPictures, Scorer
+from vu_core.judging import BATCH_SIZE, Judged, Pictures, RealPictures, judge, judge_sets
+from vu_core.meters import Examined, Meter, MetricUse, ModelMeter, SampleMeter
 from vu_core.reference import NO_REFERENCE, with_reference
-from vu_core.specs import EACH_KIND, MetricSpec
+from vu_core.specs import EACH_KIND
 from vu_core.statistics import corrected, paired_change, values_alone
-from vu_core.types import ALL, FORGET, RETAIN, Concept, Direction, Measurement, Request, Result, Sample
+from vu_core.types import ALL, RETAIN, Measurement, Result, Sample
 
 if TYPE_CHECKING:
     from vu_core.evidence import Others
-    from vu_core.registry import Entry
 
 ALLOWED_EXCLUDED = 0.01
 
 BEFORE, AFTER = "before", "after"
 
-_TOLERANCE = 1e-6
+AllExamined = Mapping[str, Mapping[str, Examined]]
 _NOTHING_AFTER = (
     Measurement(group=RETAIN, value=None, n=0, note="it compares pictures before and after, and none is after"),
 )
@@ -38,67 +36,6 @@ _NOBODY = {
     "unlearned": "no reference: neither several retrained models nor others that forgot the same were given",
     "untrained": "nothing to compare with: the model does not say how it was before training",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricUse:
-    """A metric with all that it is constructed from; its heavy module is imported on use.
-
-    Attributes:
-        spec: Its description.
-        load: Returns the spec's target.
-        request: The concepts.
-        neighbours: The concepts most likely to be damaged.
-        config: Its validated options, or None when it has none.
-        least: Of fewer pictures that show what is forgotten, or fewer of the others, it gives no number.
-    """
-
-    spec: MetricSpec
-    load: Callable[[], Callable[..., Metric]]
-    request: Request
-    neighbours: tuple[Concept, ...] = ()
-    config: Any = None
-    least: int = 1
-
-    def direction(self, group: str) -> Direction:
-        """Return which way is better on ``group``."""
-        forgotten = group == FORGET or group in {concept.name for concept in self.request.forget}
-        return self.spec.forget_direction or self.spec.direction if forgotten else self.spec.direction
-
-    def ideal(self, group: str) -> float | None:
-        """Return the best possible value on ``group``; None where the spec's ideal is for the other direction."""
-        return self.spec.ideal if self.direction(group) == self.spec.direction else None
-
-    def label(self, scorers: Mapping[str, Scorer]) -> str:
-        """Return the name of its results, with scorers and options where the number depends on them."""
-        if not self.spec.label:
-            return self.spec.name
-        options = asdict(self.config) if self.config is not None else {}
-        return self.spec.label.format_map({**options, **{role: scorer.name for role, scorer in scorers.items()}})
-
-
-def metric_use(
-    entry: Entry[MetricSpec],
-    options: Mapping[str, Any],
-    request: Request,
-    neighbours: Sequence[Concept],
-    least: int = 1,
-) -> MetricUse:
-    """Return the metric of ``entry``, its options checked.
-
-    Raises:
-        ConfigError: An option is unknown, ill-typed or out of range.
-    """
-    spec, config_class = entry.spec, entry.config_class()
-    if config_class is None and options:
-        raise ConfigError(f"metric '{spec.name}' has no options, but {', '.join(options)} was given")
-    try:
-        config = validate(config_class, options) if config_class else None
-    except ConfigError as error:
-        raise ConfigError(f"metric '{spec.name}': {error.message}", hint=error.hint) from error
-    return MetricUse(
-        spec=spec, load=entry.load, request=request, neighbours=tuple(neighbours), config=config, least=least
-    )
 
 
 def reference_of(metrics: Iterable[MetricUse], dataset: object) -> RealPictures | None:
@@ -131,6 +68,7 @@ def evaluate(
     ctx: RunContext,
     *,
     reference: RealPictures | None = None,
+    examined: AllExamined = MappingProxyType({}),
     batch_size: int = BATCH_SIZE,
     allowed_excluded: float = ALLOWED_EXCLUDED,
     watch: Callable[[str, Judged], None] = _ignore,
@@ -145,12 +83,13 @@ def evaluate(
         scorers: The judges by role; each sees every picture once.
         ctx: Shows progress.
         reference: What metrics with ``compares="pictures"`` compare with: see `reference_of`.
+        examined: What metrics found out about the models themselves: by set, by metric.
         batch_size: Pictures of one set judged together.
         allowed_excluded: Largest share of excluded samples that is no error, in [0, 1].
         watch: Called with ``"before"`` or ``"after"`` and every batch that was judged.
     """
     sets = {BEFORE: before} | ({AFTER: after} if after else {})
-    meters = Meters(metrics, samples, list(sets))
+    meters = Meters(metrics, samples, list(sets), examined=examined)
     seen = ctx.progress(samples, label="judging")
     for judged in judge_sets(list(sets.values()), seen, scorers, batch_size=batch_size):
         by_set = dict(zip(sets, judged, strict=True))
@@ -174,6 +113,7 @@ class Meters:
         samples: What the sets consist of.
         sets: Names of the sets: `BEFORE`, and `AFTER` where something came after.
         others: Names of the sets that are other models' answers, by what these models are.
+        examined: What metrics found out about the model of each set themselves: by set, by metric.
     """
 
     def __init__(
@@ -182,9 +122,10 @@ class Meters:
         samples: Sequence[Sample],
         sets: Sequence[str],
         others: Mapping[Others, Sequence[str]] = MappingProxyType({}),
+        examined: AllExamined = MappingProxyType({}),
     ) -> None:
         kinds = sorted({kind for sample in samples for kind in sample.attributes})
-        self._uses = [_Use(use, kinds, sets, others) for use in metrics]
+        self._uses = [_Use(use, kinds, sets, others, examined) for use in metrics]
 
     def take(self, judged: Mapping[str, Judged]) -> None:
         """Give every metric some samples, as judged in each set."""
@@ -209,7 +150,12 @@ class _Use:
     """One metric on all that it is measured on: each set of pictures, or before and after as pairs."""
 
     def __init__(
-        self, use: MetricUse, kinds: Sequence[str], sets: Sequence[str], others: Mapping[Others, Sequence[str]]
+        self,
+        use: MetricUse,
+        kinds: Sequence[str],
+        sets: Sequence[str],
+        others: Mapping[Others, Sequence[str]],
+        examined: AllExamined,
     ) -> None:
         self._use, self._compares = use, use.spec.compares
         self._others, self._retrained = others, others.get("retrained", ())
@@ -222,7 +168,15 @@ class _Use:
             "unlearned": [*later, *several[:1]] if later and several and others.get("unlearned") else [],
             "untrained": [*sets, *retrained] if others.get("untrained") else [],
         }
-        self._meters = {name: _Meter(use, kinds) for name in measured.get(self._compares, [*sets, *retrained])}
+        names = measured.get(self._compares, [*sets, *retrained])
+        self._meters: dict[str, Meter] = {name: self._meter(name, kinds, examined) for name in names}
+
+    def _meter(self, name: str, kinds: Sequence[str], examined: AllExamined) -> Meter:
+        if not self._use.spec.examines:
+            return SampleMeter(self._use, kinds)
+        beside = self._beside(name).get("retrained", ())
+        own, *others = (examined[one][self._use.spec.name] for one in (name, *beside))
+        return ModelMeter(self._use, own, others)
 
     def take(self, judged: Mapping[str, Judged]) -> None:
         """Give the metric some samples, judged in each set."""
@@ -278,81 +232,6 @@ class _Use:
             for name, meter in self._meters.items()
             for text in meter.problems(allowed_excluded)
         ]
-
-
-class _Meter:
-    """One metric on one set of pictures; its first exception ends it and is kept as a problem."""
-
-    def __init__(self, use: MetricUse, kinds: Sequence[str]) -> None:
-        self._use = use
-        self._roles = use.spec.roles(kinds)
-        self._used = self._excluded = 0
-        self._why_excluded = self._fault = ""
-        self._metric: Metric | None = None
-        with self._kept():
-            self._metric = use.load()(request=use.request, neighbours=use.neighbours, config=use.config)
-
-    def take(self, judged: Judged) -> None:
-        """Give the metric a batch, or tell it what is excluded and why."""
-        if self._metric is None:
-            return
-        problem = judged.problem(self._roles)
-        with self._kept():
-            if problem or judged.batch is None:
-                self._excluded += len(judged.samples)
-                self._why_excluded = self._why_excluded or problem
-                for sample in judged.samples:
-                    self._metric.exclude(sample, problem)
-            else:
-                self._used += len(judged.batch.samples)
-                self._metric.update(judged.batch)
-
-    def measurements(self) -> list[Measurement]:
-        """Return what the metric found; nothing when it failed."""
-        if self._metric is None:
-            return []
-        found: list[Measurement] = []
-        with self._kept():
-            if self._used < self._use.spec.min_samples:
-                why = f"; excluded because: {self._why_excluded}" if self._excluded else ""
-                raise ComputeError(f"{self._used} samples are too few, it needs {self._use.spec.min_samples}{why}")
-            found = [self._enough(measurement) for measurement in self._metric.compute()]
-            for measurement in found:
-                self._check_range(measurement)
-        return [] if self._fault else found
-
-    def problems(self, allowed_excluded: float) -> list[str]:
-        """Return what makes its numbers missing or unreliable."""
-        total = self._used + self._excluded
-        if self._fault or not total or self._excluded / total <= allowed_excluded:
-            return [self._fault] if self._fault else []
-        return [
-            f"{self._excluded} of {total} pictures are excluded, more than {allowed_excluded:.0%} "
-            f"({self._why_excluded})"
-        ]
-
-    def _enough(self, measured: Measurement) -> Measurement:
-        """Return ``measured``, without its number where the protocol asks for more pictures than it is of."""
-        least = self._use.least
-        if measured.value is None or measured.n >= least or measured.group not in (FORGET, RETAIN, ALL):
-            return measured
-        note = f"{measured.n} pictures are too few, the protocol asks for {least}"
-        return Measurement(group=measured.group, value=None, n=measured.n, n_excluded=measured.n_excluded, note=note)
-
-    def _check_range(self, measurement: Measurement) -> None:
-        low, high = self._use.spec.range
-        value = measurement.value
-        if value is None:
-            return
-        if (low is not None and value < low - _TOLERANCE) or (high is not None and value > high + _TOLERANCE):
-            raise ComputeError(f"its value {value} on '{measurement.group}' is outside [{low}, {high}]")
-
-    @contextmanager
-    def _kept(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            self._metric, self._fault = None, reason(error)
 
 
 def _paired(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from vu_core.concepts import neighbours_of
 from vu_core.datasets import FreeText, open_dataset
 from vu_core.errors import ConfigError, RequestError, UnknownNameError, did_you_mean
-from vu_core.evaluation import MetricUse, metric_use, reference_of
+from vu_core.evaluation import reference_of
 from vu_core.interfaces import MODEL, Dataset
 from vu_core.judging import RealPictures
+from vu_core.meters import MetricUse, metric_use
 from vu_core.models import ModelPlan, resource_path
 from vu_core.protocols import Protocol, load_protocol, samples_of
 from vu_core.published import deviations

@@ -5,14 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vu_core.cache import ContentCache
+from vu_core.examining import Examiners, FindingsFile
+from vu_core.metrics import Subject
 
 if TYPE_CHECKING:
     from vu_core.context import RunContext
     from vu_core.edits import Edit
+    from vu_core.evaluation import AllExamined
     from vu_core.evaluationplan import EvaluationPlan
     from vu_core.interfaces import Scorer
     from vu_core.judging import Judged
@@ -76,6 +80,34 @@ class Evidence(ABC):
             for key, count in self.obtain(name, (edit,)).items():
                 total[key] = total.get(key, 0) + count
         return total
+
+    @cached_property
+    def examiners(self) -> Examiners:
+        """The metrics that examine models themselves; none of them makes it false."""
+        return Examiners(self.plan.metrics, self.cache)
+
+    def examine(self, name: str, edits: Sequence[Edit], original: Sequence[Edit]) -> dict[str, int]:
+        """Let metrics examine the model that ``edits`` make; keep what they find as ``name``; return what was counted.
+
+        ``original`` was in effect before unlearning.
+        """
+        plan = self.plan
+        subject = Subject(
+            model=self.model,
+            edits=tuple(edits),
+            original=tuple(original),
+            dataset=plan.dataset,
+            samples=plan.samples,
+            ctx=self.ctx,
+        )
+        return self.examiners.examine(subject, self._findings(name), label=f"examining {name}")
+
+    def examined(self, names: Sequence[str]) -> AllExamined:
+        """Return what metrics found out about the models kept as ``names``."""
+        return {name: self._findings(name).read() for name in names} if self.examiners else {}
+
+    def _findings(self, name: str) -> FindingsFile:
+        return FindingsFile(self.folder / "examined" / f"{name}.json")
 
     @abstractmethod
     def sheet(self, *, compared: bool) -> None:

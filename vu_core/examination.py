@@ -65,7 +65,8 @@ class Examination(Evidence):
         """Return the results of every metric on the answers, and a sentence for every one that failed."""
         beside = {kind: names_of(kind, count) for kind, count in others.items()}
         sets = [BEFORE, *([AFTER] if compared else [])]
-        meters = Meters(self.plan.metrics, self.plan.samples, sets, beside)
+        examined = self.examined([*sets, *beside.get("retrained", ())])
+        meters = Meters(self.plan.metrics, self.plan.samples, sets, beside, examined)
         for by_set in self._batches([*sets, *(name for names in beside.values() for name in names)]):
             for name in sets:
                 watch(name, by_set[name])

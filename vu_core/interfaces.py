@@ -11,6 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from vu_core.errors import ComputeError
+from vu_core.metrics import MODEL as MODEL
+from vu_core.metrics import OTHER as OTHER
+from vu_core.metrics import Batch as Batch
+from vu_core.metrics import Classes as Classes
+from vu_core.metrics import Detections as Detections
+from vu_core.metrics import Metric as Metric
+from vu_core.metrics import ModelMetric as ModelMetric
+from vu_core.metrics import Scorer as Scorer
+from vu_core.metrics import Subject as Subject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,10 +28,7 @@ if TYPE_CHECKING:
 
     from vu_core.context import RunContext
     from vu_core.edits import Edit
-    from vu_core.types import Concept, Findings, Measurement, Request, Sample, SamplerSettings, Site
-
-OTHER = "other"
-MODEL = "model"
+    from vu_core.types import Concept, Findings, Request, Sample, SamplerSettings, Site
 
 Split = Literal["train", "validation", "test", "membership"]
 
@@ -351,113 +357,6 @@ class Unlearner(Protocol):
             data: Concepts, prompts and images that may be used.
             config: An instance of the spec's ``config`` class.
             ctx: Device, dtype, random generators, progress and log of this run.
-        """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Classes:
-    """A classifier's verdict on some images.
-
-    Attributes:
-        names: The classes; one may be `OTHER`: nothing of the others is recognisable.
-        probabilities: float32 (N, len(names)); rows sum to 1.
-    """
-
-    names: Sequence[str]
-    probabilities: torch.Tensor
-
-    def labels(self) -> list[str]:
-        """Return the most probable class of each image (the first of equals)."""
-        return [self.names[i] for i in self.probabilities.argmax(dim=1).tolist()]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Detections:
-    """What a detector found in some images.
-
-    A metric that counts detections says in its option ``labels`` which of them count.
-
-    Attributes:
-        names: The labels that it knows.
-        found: One an image: label and score in [0, 1] of everything found there, the highest score first.
-        floor: It leaves out what scores less.
-    """
-
-    names: Sequence[str]
-    found: Sequence[Sequence[tuple[str, float]]]
-    floor: float = 0.0
-
-
-class Scorer(Protocol):
-    """The target of a `ScorerSpec`, called with ``device=``; shares no weights with what it judges.
-
-    Attributes:
-        name: Names backbone and scale, as it appears beside numbers.
-        version: Changes whenever its verdicts may change, e.g. a sha256 of its weights.
-    """
-
-    name: str
-    version: str
-
-    def score(self, images: torch.Tensor, prompts: Sequence[str]) -> Any:
-        """Judge ``images`` uint8 (N, 3, H, W) RGB.
-
-        Returns:
-            `Classes` for ``outputs="classes"``; cosines float32 (N,) between each image and its
-            prompt for ``"similarity"``; features float32 (N, d) for ``"features"``; `Detections` for
-            ``"detections"``.
-        """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Some samples with their pictures and verdicts, as metrics receive them.
-
-    Attributes:
-        samples: What was asked for.
-        images: uint8 (N, 3, H, W) RGB; without pixels, H = W = 0, where a classifier's answers are measured.
-        scores: By role, what the scorer of that role returned for these images. Where a classifier is measured, the
-            role `MODEL` is its own: its `Answers`.
-        reference: What to compare with, for a metric whose spec says ``compares``. ``"before"``: the same samples
-            in the same order, drawn before unlearning, of pictures of the same size. ``"pictures"``: any number of
-            real pictures, which have nothing to do with this batch's samples, of which there may be none. Else None.
-        retrained: The answers of models that never learned what is forgotten, to the same images, for a metric
-            whose spec says ``compares="retrained"`` or ``"unlearned"``: one `Answers` a model, at least one. Else none.
-        unlearned: The answers of models that forgot the same as this one by the same unlearner, for a metric whose
-            spec says ``compares="unlearned"``: one `Answers` a model. Else none.
-        untrained: The answers of untrained networks, each with random weights of its own, for a metric whose spec
-            says ``compares="untrained"``: one `Answers` a network, at least one. Else none.
-    """
-
-    samples: Sequence[Sample]
-    images: torch.Tensor
-    scores: Mapping[str, Any]
-    reference: Batch | None = None
-    retrained: Sequence[Answers] = ()
-    unlearned: Sequence[Answers] = ()
-    untrained: Sequence[Answers] = ()
-
-
-class Metric(Protocol):
-    """The target of a `MetricSpec`, called with ``request=, neighbours=, config=``; used for one set of pictures.
-
-    The set is the pictures before or after unlearning; with ``compares="before"`` it is the pairs of both.
-    """
-
-    def update(self, batch: Batch) -> None:
-        """Add samples, and the reference that comes with them.
-
-        Any split into batches and any order gives the same result.
-        """
-
-    def exclude(self, sample: Sample, reason: str) -> None:
-        """Count a sample that has no picture or no verdict; it is never a success."""
-
-    def compute(self) -> Sequence[Measurement]:
-        """Return one measurement a group.
-
-        Raises:
-            ComputeError: There are too few samples, or values are not finite.
         """
 
 

@@ -19,7 +19,7 @@ from vu_core.datasets import dataset_facts, find_dataset, open_dataset
 from vu_core.errors import ConfigError, RunError
 from vu_core.evaluation import AFTER, BEFORE
 from vu_core.evaluationplan import check_measures, for_model, plan_evaluation
-from vu_core.evidence import Evidence, Others
+from vu_core.evidence import Evidence, Others, names_of
 from vu_core.examination import Examination
 from vu_core.models import plan_of
 from vu_core.records import RECORD_FILE, Record, environment
@@ -169,7 +169,10 @@ def measure(
     for kind, found in others.items():
         with stages.stage(f"{evidence.stage} {kind}") as detail:
             detail.update(evidence.obtain_others(kind, found))
-    record.retrained = _retrained(others.get("retrained", ()), evidence.plan, record)
+    retrained = others.get("retrained", ())
+    if evidence.examiners:
+        _examine(evidence, stages, earlier, edits, retrained)
+    record.retrained = _retrained(retrained, evidence.plan, record)
     record.model = {**record.model, "fingerprint": model.fingerprint(), "revision": getattr(model, "revision", None)}
     with stages.stage("evaluate"):
         counts = {kind: len(found) for kind, found in others.items()}
@@ -181,6 +184,23 @@ def _retrained(edits: Sequence[Edit], plan: EvaluationPlan, record: Record) -> l
     """Return the facts of retrained models, with how long they were trained where that is known."""
     times = retraining_times(plan.retrained, record.environment)
     return [{**(facts := _facts(edit)), "seconds": times.get(facts["sha256"])} for edit in edits]
+
+
+def _examine(
+    evidence: Evidence, stages: Stages, earlier: Sequence[Edit], edits: Sequence[Edit], retrained: Sequence[Edit]
+) -> None:
+    """Let metrics examine the model before and after ``edits``, and every retrained one."""
+    models: dict[str, dict[str, Sequence[Edit]]] = {BEFORE: {BEFORE: earlier}}
+    if edits:
+        models[AFTER] = {AFTER: (*earlier, *edits)}
+    if retrained:
+        names = names_of("retrained", len(retrained))
+        models["retrained"] = {name: (edit,) for name, edit in zip(names, retrained, strict=True)}
+    for what, made in models.items():
+        with stages.stage(f"examine {what}") as detail:
+            for name, own in made.items():
+                for key, count in evidence.examine(name, own, earlier).items():
+                    detail[key] = detail.get(key, 0) + count
 
 
 def _evaluate(

@@ -143,6 +143,7 @@ def _metric_facts(spec: MetricSpec) -> dict[str, str]:
         "range": between.get((bool(low), bool(high)), ""),
         "roles of scorers": ", ".join(filter(None, (asked, _names(judged)))),
         "compared with": _COMPARED[spec.compares],
+        "examines": f"the model itself: {spec.examines}" if spec.examines else "",
         "name of the result": f"`{spec.label}`" if spec.label else "",
     }
 

@@ -36,8 +36,8 @@ def track(items: Iterable[T], total: int | None, label: str) -> Iterator[T]:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Show all bars of a block at once, one below the other: iterations inside iterations."""
-    if not sys.stderr.isatty():
+    """Show all bars of a block at once, one below the other: iterations in iterations, such blocks in others."""
+    if not sys.stderr.isatty() or _shared:
         yield
         return
     with _progress() as progress:

@@ -20,12 +20,15 @@ def with_reference(result: Result, retrained: Sequence[Measurement]) -> Result:
 
     Args:
         result: Of the model that unlearned.
-        retrained: One measurement for each retrained model; those without a value are left out.
+        retrained: One measurement for each retrained model; those without a value are left out, and the note says so.
     """
     values = [measured.value for measured in retrained if measured.value is not None]
+    lacking = [measured.note for measured in retrained if measured.value is None]
+    why = f" ({lacking[0]})" if lacking and lacking[0] != result.note else ""
     if not values:
-        note = NO_REFERENCE if result.direction == "reference" else ""
-        return replace(result, note="; ".join(filter(None, (result.note, note))))
+        nothing = f"no reference: retrained models have no number{why}" if lacking else NO_REFERENCE
+        return replace(result, note=_joined(result.note, nothing if result.direction == "reference" else ""))
+    left_out = f"{len(lacking)} of {len(retrained)} retrained models have no number{why}" if lacking else ""
     names = [f"{number:04d}" for number in range(len(values))]
     mean = mean_measurement(result.group, values, sample_ids=names, clusters=names)
     return replace(
@@ -35,6 +38,7 @@ def with_reference(result: Result, retrained: Sequence[Measurement]) -> Result:
         reference_n=len(values),
         reference_noise=_noise(values),
         gap=result.after - mean.value if result.after is not None and mean.value is not None else None,
+        note=_joined(result.note, left_out),
     )
 
 
@@ -43,3 +47,7 @@ def _noise(values: Sequence[float]) -> float | None:
     if count < 2:
         return None
     return sum(abs(value - (total - value) / (count - 1)) for value in values) / count
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))

@@ -105,6 +105,10 @@ class MetricSpec(Spec):
             ``"unlearned"``: the answers of many models that forgot the same by the same unlearner, from other seeds,
             with those of many retrained ones; it is computed after, and of one half of the retrained models beside
             the other.
+        examines: What it does to the model itself, in a word: ``"relearning"``. Its target is then a
+            `vu_core.metrics.ModelMetric`, which is given models instead of pictures or answers: the one before
+            unlearning, after, and every retrained one. Metrics of one plugin that name the same share what is found.
+            Empty for most.
         label: How results are named when the number depends on a scorer and a scale: the role in
             braces stands for its scorer's name, ``"clip_score[{clip}]"``, and an option for its value. The name
             when empty.
@@ -121,6 +125,7 @@ class MetricSpec(Spec):
     min_samples: int = 1
     scorers: tuple[str, ...] = ()
     compares: Literal["", "before", "pictures", "retrained", "unlearned", "untrained"] = ""
+    examines: str = ""
     label: str = ""
     config: str = ""
 
@@ -129,6 +134,8 @@ class MetricSpec(Spec):
         found = super().problems()
         if self.compares not in COMPARES:
             found.append(f"compares {self.compares!r} is none of {', '.join(map(repr, COMPARES))}")
+        elif self.examines and self.compares not in ("", "retrained"):
+            found.append(f"a metric that examines models compares with nothing or 'retrained', not {self.compares!r}")
         return found
 
     def roles(self, kinds: Iterable[str]) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ import torch
 
 from vu_core.context import RunContext
 from vu_core.errors import ConfigError
-from vu_core.evaluation import MetricUse, evaluate, metric_use, reference_of
+from vu_core.evaluation import evaluate, reference_of
 from vu_core.interfaces import Classes, Picture
 from vu_core.judging import judge
+from vu_core.meters import MetricUse, metric_use
 from vu_core.registry import Entry
 from vu_core.specs import MetricSpec
 from vu_core.statistics import mean_measurement

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from vu_core.cache import ContentCache, cache_dir, key_sha256
+from vu_core.cache import FOUND, ContentCache, cache_dir, key_sha256
 from vu_core.errors import ConfigError
 
 
@@ -48,6 +48,14 @@ def test_trim_removes_the_least_recently_used(cache):
     assert cache.trim() == 2
     assert [seed for seed in range(4) if cache.get({"seed": seed})] == [0, 3]
     assert cache.trim() == 0
+
+
+def test_trim_removes_what_metrics_found_out_too(cache):
+    for seed in range(4):
+        path = cache.put({"seed": seed}, b"x" * 4_000, FOUND)
+        os.utime(path, (1_000 + seed, 1_000 + seed))
+    assert cache.trim() == 2
+    assert [seed for seed in range(4) if cache.get({"seed": seed}, FOUND)] == [2, 3]
 
 
 def test_a_file_that_another_process_renames_meanwhile_is_passed_over(cache, monkeypatch):

@@ -39,6 +39,15 @@ def test_bars_inside_bars_are_shown_together(on_terminal):
     assert all(text in shown for text in ("outside", "inside", "a is done", "b is done", "left"))
 
 
+def test_blocks_in_blocks_show_their_bars_together_too(on_terminal):
+    on_terminal()
+    with together():
+        for _ in track("ab", 2, "outside"):
+            with together():
+                assert list(track([1, 2], 2, "inside")) == [1, 2]
+    assert list(track("ab", 2, "alone")) == ["a", "b"]
+
+
 def test_after_an_interruption_bars_can_be_shown_again(on_terminal):
     on_terminal()
     with pytest.raises(KeyboardInterrupt), together():

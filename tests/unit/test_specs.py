@@ -97,3 +97,13 @@ def test_bad_models(fields, problem):
 def test_bad_protocols():
     problems = ProtocolSpec(name="x", summary="A protocol.", file="x.toml").problems()
     assert problems == ["file 'x.toml' is not 'package:path'", "protocol name 'x' has no version, as in 'name@1'"]
+
+
+def test_a_metric_that_examines_models_is_held_against_retrained_ones_or_nothing():
+    def problems(compares):
+        return MetricSpec(
+            **COMMON, direction="up", unit="", scorers=("model",), examines="relearning", compares=compares
+        ).problems()
+
+    assert problems("") == problems("retrained") == []
+    assert problems("before") == ["a metric that examines models compares with nothing or 'retrained', not 'before'"]

@@ -27,7 +27,7 @@ from vu_metrics_image.plugin import vu_metrics
 
 from vu_core import Batch, ComputeError, Concept, ConfigError, Detections, Measurement, Request, Sample
 from vu_core.config import validate
-from vu_core.evaluation import MetricUse
+from vu_core.meters import MetricUse
 from vu_core.statistics import wilson
 
 Found = Sequence[Sequence[tuple[str, float]]]

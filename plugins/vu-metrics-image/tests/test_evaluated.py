@@ -11,7 +11,8 @@ from vu_metrics_image import classification, harmonic, similarity
 from vu_metrics_image.plugin import vu_metrics
 
 from vu_core import Classes, Concept, Request, RunContext, Sample
-from vu_core.evaluation import MetricUse, evaluate
+from vu_core.evaluation import evaluate
+from vu_core.meters import MetricUse
 from vu_core.types import Result
 
 OBJECTS, STYLES = ("cat", "dog", "bus", "pear"), ("noto", "blob", "mono")

@@ -14,7 +14,7 @@ from vu_metrics_image.plugin import SCORERS, vu_metrics
 from vu_metrics_image.resizing import antialiased, clean, tensorflow1
 
 from vu_core import Concept, DataError, PluginError, Request
-from vu_core.evaluation import MetricUse
+from vu_core.meters import MetricUse
 from vu_core.testing import Component
 from vu_core.testing.checks import scorers
 

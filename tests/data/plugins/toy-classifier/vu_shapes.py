@@ -46,6 +46,23 @@ def vu_metrics():
         compares="unlearned",
         **common,
     )
+    weighing = {
+        "unit": "",
+        "range": (0.0, None),
+        "scorers": ("model",),
+        "direction": "reference",
+        "examines": "weighing",
+        "config": "vu_shapes_config:WeighOptions",
+    }
+    yield MetricSpec(name="moved", summary="How far means moved.", target="vu_shapes_work:Moved", **weighing)
+    yield MetricSpec(
+        name="moved_share",
+        summary="The same as a share of that of retrained models.",
+        target="vu_shapes_work:MovedShare",
+        compares="retrained",
+        ideal=1.0,
+        **weighing,
+    )
 
 
 @hookimpl

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vu_core import Answers, Concept, Data, Edit, Measurement
-from vu_core.edits import tensor_sha256
+from vu_core.edits import applied, tensor_sha256
 from vu_core.interfaces import Picture
 from vu_core.statistics import mean_measurement
 
@@ -207,3 +207,41 @@ class Counted:
     def compute(self):
         ((unlearned, retrained),) = self._counts
         yield Measurement(group="all", value=unlearned + 10.0 * retrained, n=1, note="no interval")
+
+
+EXAMINED = []
+
+
+class Moved:
+    """How far the means of dark and bright pictures are from where they were; each is a part."""
+
+    def __init__(self, request, neighbours, config):
+        self._request, self._times = request, config.times
+
+    def parts(self, subject):
+        return {name: {"rule": 1} for name in ("dark", "bright")} if self._request.forget else {}
+
+    def examine(self, part, subject):
+        EXAMINED.append((part, len(subject.edits)))
+        place = subject.model.classes.index(part)
+        now, then = (self._mean(subject.model, edits, place) for edits in (subject.edits, subject.original))
+        return {"moved": self._times * abs(now - then)}
+
+    def _mean(self, model, edits, place):
+        with applied(model, edits):
+            return float(model.component("classifier").means[place])
+
+    def measure(self, found, retrained):
+        yield self.measurement([one["moved"] for one in found.values()], found)
+
+    def measurement(self, values, found):
+        if not values:
+            return Measurement(group="forget", value=None, n=0, note="nothing is forgotten")
+        return Measurement(group="forget", value=sum(values) / len(values), n=len(values), note="no interval")
+
+
+class MovedShare(Moved):
+    def measure(self, found, retrained):
+        others = [one["moved"] for model in retrained for one in model.values()]
+        mean = sum(others) / len(others) if others else 1.0
+        yield self.measurement([one["moved"] / mean for one in found.values()], found)

@@ -50,6 +50,15 @@ def vu_metrics():
             scorers=("object",),
         )
     yield MetricSpec(
+        name="repainted",
+        summary="How far the table of colours is from where it was.",
+        target="vu_toy_work:Repainted",
+        direction="none",
+        unit="",
+        range=(0.0, None),
+        examines="comparing tables",
+    )
+    yield MetricSpec(
         name="lonely", summary="Needs a judge nobody names.", target="x:Y", direction="up", unit="%", scorers=("ghost",)
     )
 

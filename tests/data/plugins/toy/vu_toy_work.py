@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vu_core import Classes, ComputeError, Concept, Data, Edit, Measurement, SamplerSettings
-from vu_core.edits import tensor_sha256
+from vu_core.edits import applied, tensor_sha256
 
 ANIMALS = ("cat", "dog", "fox", "bear", "frog")
 PARAMETER = "paint.table.weight"
@@ -163,3 +163,23 @@ class Hit:
 class Fault(Hit):
     def compute(self):
         raise ComputeError("the metric broke")
+
+
+class Repainted:
+    """A metric that looks at the model: how far its table is from what it was."""
+
+    def __init__(self, request, neighbours, config):
+        pass
+
+    def parts(self, subject):
+        return {"table": {"samples": len(subject.samples)}}
+
+    def examine(self, part, subject):
+        with applied(subject.model, subject.edits):
+            now = subject.model.component("paint").table.weight.detach().clone()
+        with applied(subject.model, subject.original):
+            then = subject.model.component("paint").table.weight.detach().clone()
+        return {"distance": float((now - then).norm())}
+
+    def measure(self, found, retrained):
+        yield Measurement(group="all", value=found["table"]["distance"], n=1, note="no interval: one table")

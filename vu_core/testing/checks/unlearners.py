@@ -165,13 +165,7 @@ def check_interruptible(component: Component) -> None:
         model = _model(component)
         before = {**model_state(model), **global_state()}
         interruption = Interruption(items)
-        try:
-            _unlearn(component, model, track=interruption)
-        except KeyboardInterrupt:
-            pass
-        else:
-            fix = "Let KeyboardInterrupt through: catch Exception at most, and restore state in finally."
-            expect(not interruption.raised, "it swallows the interruption", fix)
+        interruption.gets_through(partial(_unlearn, component, model, track=interruption))
         expect_same(before, {**model_state(model), **global_state()}, "interrupted, it leaves changed")
 
 
@@ -221,6 +215,17 @@ class Interruption:
                 raise KeyboardInterrupt
             self._left -= 1
             yield item
+
+    def gets_through(self, work: Callable[[], Any]) -> None:
+        """Carry out ``work``, which shows progress by this.
+
+        Raises:
+            CheckError: It swallows the interruption.
+        """
+        with suppress(KeyboardInterrupt):
+            work()
+            fix = "Let KeyboardInterrupt through: catch Exception at most, and restore state in finally."
+            expect(not self.raised, "it swallows the interruption", fix)
 
 
 def _families(component: Component) -> list[str]:

@@ -196,13 +196,8 @@ class Relearning(ABC):
         if self._pictures is None:
             dataset: Any = subject.dataset
             learned, new = dataset.pictures(TRAIN), self._showing(dataset.pictures(TEST))
-            read = (
-                read_labelled(
-                    chosen, subject.model.kind, subject.model.classes, subject.model.picture_size, subject.ctx
-                )
-                for chosen in (learned, new or self._showing(learned))
-            )
-            self._pictures = next(read), next(read)
+            asked = new or self._showing(learned)
+            self._pictures = _labelled(learned, subject), _labelled(asked, subject)
         return self._pictures
 
     def _showing(self, pictures: Sequence[Picture]) -> list[Picture]:

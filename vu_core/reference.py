@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vu_core.statistics import mean_measurement
+from vu_core.statistics import joined, mean_measurement
 from vu_core.types import Measurement, Result
 
 NO_REFERENCE = "no reference: no retrained model was given"
@@ -27,7 +27,7 @@ def with_reference(result: Result, retrained: Sequence[Measurement]) -> Result:
     why = f" ({lacking[0]})" if lacking and lacking[0] != result.note else ""
     if not values:
         nothing = f"no reference: retrained models have no number{why}" if lacking else NO_REFERENCE
-        return replace(result, note=_joined(result.note, nothing if result.direction == "reference" else ""))
+        return replace(result, note=joined(result.note, nothing if result.direction == "reference" else ""))
     left_out = f"{len(lacking)} of {len(retrained)} retrained models have no number{why}" if lacking else ""
     names = [f"{number:04d}" for number in range(len(values))]
     mean = mean_measurement(result.group, values, sample_ids=names, clusters=names)
@@ -38,7 +38,7 @@ def with_reference(result: Result, retrained: Sequence[Measurement]) -> Result:
         reference_n=len(values),
         reference_noise=_noise(values),
         gap=result.after - mean.value if result.after is not None and mean.value is not None else None,
-        note=_joined(result.note, left_out),
+        note=joined(result.note, left_out),
     )
 
 
@@ -47,7 +47,3 @@ def _noise(values: Sequence[float]) -> float | None:
     if count < 2:
         return None
     return sum(abs(value - (total - value) / (count - 1)) for value in values) / count
-
-
-def _joined(*notes: str) -> str:
-    return "; ".join(filter(None, notes))

@@ -8,10 +8,11 @@ pictures as independent would give intervals that are far too narrow.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -185,26 +186,10 @@ def newcombe(before: Sequence[float], after: Sequence[float], *, n: float, level
     return Interval(low=low, high=high, level=level, method="newcombe")
 
 
-def mcnemar(gained: int, lost: int) -> float:
-    """Return the exact two-sided p-value that as many samples gained as lost, by chance.
-
-    Args:
-        gained: Samples that failed before and succeed after.
-        lost: Samples that succeeded before and fail after.
-
-    Example:
-        >>> mcnemar(8, 2)
-        0.109375
-    """
-    discordant = gained + lost
-    tail = sum(math.comb(discordant, i) for i in range(min(gained, lost) + 1))
-    return min(1.0, float(2 * tail / 2**discordant))
-
-
 def sign_flip(
     differences: Sequence[float], clusters: Sequence[str] = (), *, flips: int = _RESAMPLES, seed: int = 0
 ) -> float:
-    """Return the p-value that paired differences are centred on zero, by flipping signs.
+    """Return the p-value that paired differences are centred on zero, by flipping signs; of shares McNemar's exact one.
 
     All differences of a cluster are flipped together. Exact when at most 20 clusters differ from
     zero; otherwise from random flips, the observed signs counted among them.
@@ -221,7 +206,8 @@ def sign_flip(
     if clusters:
         sums, _ = _by_cluster(differences, clusters)
     sums = sums[sums != 0]
-    observed = abs(float(sums.sum())) * (1 - 1e-12)
+    # Sums of one pattern differ in their last bits by the order of adding, also where they nearly cancel.
+    observed = abs(float(sums.sum())) - 1e-12 * float(np.abs(sums).sum())
     if len(sums) <= _EXACT_FLIPS:
         totals = np.zeros(1)
         for value in sums:
@@ -294,10 +280,11 @@ def mean_measurement(
         raise ComputeError(f"a value of group '{group}' is NaN or infinite")
     if not len(ordered):
         reason = "no sample of this group has a picture and a verdict" if n_excluded else "no sample is in this group"
-        return Measurement(group=group, value=None, n=0, n_excluded=n_excluded, note=_joined(note, reason))
+        return Measurement(group=group, value=None, n=0, n_excluded=n_excluded, note=joined(note, reason))
     ordered_clusters = [clusters[i] for i in order]
     wanted = _INTERVALS.get()
-    interval, reason = _mean_interval(ordered, ordered_clusters, success) if wanted else (None, _VALUE_ALONE)
+    of_share = partial(_of_share, ordered, success) if success else None
+    interval, reason = _mean_interval(ordered, ordered_clusters, of_share) if wanted else (None, _VALUE_ALONE)
     return Measurement(
         group=group,
         value=float(ordered.mean()),
@@ -308,8 +295,13 @@ def mean_measurement(
         sample_ids=[sample_ids[i] for i in order],
         clusters=ordered_clusters,
         success=success,
-        note=_joined(note, reason),
+        note=joined(note, reason),
     )
+
+
+def joined(*notes: str) -> str:
+    """Return notes as one; those that are empty are left out."""
+    return "; ".join(filter(None, notes))
 
 
 @contextmanager
@@ -345,40 +337,38 @@ def paired_change(before: Measurement, after: Measurement) -> Change:
     note = ""
     if len(shared) < max(before.n, after.n):
         note = f"the change is over the {len(shared)} samples measured both before and after"
-    interval, reason = _change_interval(x, y, clusters, after.success if before.success == after.success else None)
+    shares = after.success if before.success == after.success else None
+    of_share = partial(_of_changed_share, x, y, shares) if shares else None
+    interval, reason = _mean_interval(y - x, clusters, of_share)
     return Change(
         value=float((y - x).mean()),
         interval=interval,
         p_value=sign_flip((y - x).tolist(), clusters),
-        note=_joined(note, reason),
+        note=joined(note, reason),
     )
 
 
-def _mean_interval(values: Floats, clusters: Sequence[str], success: float | None) -> tuple[Interval | None, str]:
+def _mean_interval(
+    values: Floats, clusters: Sequence[str], of_share: Callable[[int], Interval] | None
+) -> tuple[Interval | None, str]:
+    """Return the interval of a mean, or why there is none; ``of_share`` gives that of a share, of so many clusters."""
     count = len(set(clusters))
     varies = bool((values != values[0]).any())
-    if success and (count == len(values) or count < MIN_CLUSTERS or not varies):
-        return _scaled(wilson(float((values / success).mean()) * count, count), success), ""
-    return _mean_of_clusters(values, clusters, count)
-
-
-def _change_interval(
-    before: Floats, after: Floats, clusters: Sequence[str], success: float | None
-) -> tuple[Interval | None, str]:
-    count = len(set(clusters))
-    difference = after - before
-    varies = bool((difference != difference[0]).any())
-    if success and (count == len(before) or count < MIN_CLUSTERS or not varies):
-        return _scaled(newcombe(before / success, after / success, n=count), success), ""  # type: ignore[arg-type]
-    return _mean_of_clusters(difference, clusters, count)
-
-
-def _mean_of_clusters(values: Floats, clusters: Sequence[str], count: int) -> tuple[Interval | None, str]:
+    if of_share and (count == len(values) or count < MIN_CLUSTERS or not varies):
+        return of_share(count), ""
     if count >= MIN_CLUSTERS:
         return cluster_bootstrap(values.tolist(), clusters), ""
     if count - 1 in _STUDENT:
         return cluster_student(values.tolist(), clusters), ""
     return None, f"no interval: {count} {'prompt' if count == 1 else 'prompts'}, 3 are needed"
+
+
+def _of_share(values: Floats, success: float, count: int) -> Interval:
+    return _scaled(wilson(float((values / success).mean()) * count, count), success)
+
+
+def _of_changed_share(before: Floats, after: Floats, success: float, count: int) -> Interval:
+    return _scaled(newcombe((before / success).tolist(), (after / success).tolist(), n=count), success)
 
 
 def _by_cluster(values: Sequence[float], clusters: Sequence[str]) -> tuple[Floats, Floats]:
@@ -393,10 +383,4 @@ def _by_cluster(values: Sequence[float], clusters: Sequence[str]) -> tuple[Float
 
 
 def _scaled(interval: Interval, factor: float) -> Interval:
-    return Interval(
-        low=interval.low * factor, high=interval.high * factor, level=interval.level, method=interval.method
-    )
-
-
-def _joined(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
+    return replace(interval, low=interval.low * factor, high=interval.high * factor)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vu_core.records import read_schema, result_of
+from vu_core.records import read_schema, result_of, undamaged
 from vu_core.types import Result
 
 BENCH_FILE = "bench.json"
@@ -69,20 +69,25 @@ def read_bench(folder: Path) -> dict[str, Any]:
 
 
 def parts_of(bench: Mapping[str, Any], folder: Path) -> list[BenchPart]:
-    """Return the parts of a bench in ``folder``, in the order of its table."""
+    """Return the parts of a bench in ``folder``, in the order of its table.
+
+    Raises:
+        RunError: Its ``bench.json`` is damaged.
+    """
     rows: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in (*bench["table"], *bench.get("costs", ())):
-        rows.setdefault((row["unlearner"], row["kind"]), []).append(row)
-    return [
-        BenchPart(
-            unlearner=unlearner,
-            kind=kind,
-            concepts=max(row["concepts"] for row in mine),
-            results=tuple(result_of({k: v for k, v in row.items() if k not in _ROW}) for row in mine),
-            runs=tuple(_run(run, folder) for run in bench["runs"] if _of(run, unlearner, kind)),
-        )
-        for (unlearner, kind), mine in rows.items()
-    ]
+    with undamaged(folder / BENCH_FILE):
+        for row in (*bench["table"], *bench.get("costs", ())):
+            rows.setdefault((row["unlearner"], row["kind"]), []).append(row)
+        return [
+            BenchPart(
+                unlearner=unlearner,
+                kind=kind,
+                concepts=max(row["concepts"] for row in mine),
+                results=tuple(result_of({k: v for k, v in row.items() if k not in _ROW}) for row in mine),
+                runs=tuple(_run(run, folder) for run in bench["runs"] if _of(run, unlearner, kind)),
+            )
+            for (unlearner, kind), mine in rows.items()
+        ]
 
 
 def _of(run: Mapping[str, Any], unlearner: str, kind: str) -> bool:

@@ -43,7 +43,7 @@ def request_of(edit: Edit) -> Request:
     """Return what ``edit`` was asked to do.
 
     Raises:
-        EditError: It does not say so, as when it was not made by vu or is the sum of several edits.
+        EditError: It does not say so, as when it was not made by vu or is the sum of several edits, or not legibly.
 
     Example:
         >>> cat = {"name": "cat", "kind": "object", "text": "cat"}
@@ -54,7 +54,12 @@ def request_of(edit: Edit) -> Request:
     request = edit.info.get("request")
     if request is None:
         raise EditError("the edit does not say what it was asked to forget", hint="Say it, as in forget='cat'.")
-    return Request(**{key: tuple(Concept(**concept) for concept in concepts) for key, concepts in request.items()})
+    try:
+        return Request(**{key: tuple(Concept(**concept) for concept in concepts) for key, concepts in request.items()})
+    except (AttributeError, TypeError) as error:
+        raise EditError(
+            f"the edit's request is damaged: {error}", hint="Say what it forgets, as in forget='cat'."
+        ) from error
 
 
 def forgotten_by(edits: tuple[Edit, ...]) -> tuple[Concept, ...]:

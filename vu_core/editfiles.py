@@ -93,7 +93,12 @@ def _read(file: Path, *, with_tensors: bool) -> Edit | None:
         raise EditError(
             f"'{file}' is not a readable safetensors file: {error}", hint="It may be truncated; make it again."
         ) from error
-    return None if header is None else _from_header(json.loads(header), tensors, file)
+    if header is None:
+        return None
+    try:
+        return _from_header(json.loads(header), tensors, file)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise EditError(f"the header of '{file}' is damaged: {error}", hint="Make the edit again.") from error
 
 
 def _from_header(header: Mapping[str, Any], tensors: dict[str, torch.Tensor], file: Path) -> Edit:
@@ -105,8 +110,8 @@ def _from_header(header: Mapping[str, Any], tensors: dict[str, torch.Tensor], fi
     return Edit(
         kind=header["kind"],
         tensors=tensors,
-        base=header["base"],
-        unlearner=header["unlearner"],
-        info=header["info"],
-        scale=header["scale"],
+        base=dict(header["base"]),
+        unlearner=str(header["unlearner"]),
+        info=dict(header["info"]),
+        scale=float(header["scale"]),
     )

@@ -152,9 +152,25 @@ def read_schema(path: Path, what: str, schema: int, *, hint: str, reader: str = 
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"'{path}' is no readable {what}: {error}", hint=hint) from error
-    if values.get("schema") != schema:
-        raise RunError(f"'{path}' has schema {values.get('schema')}", hint=f"This {reader} reads schema {schema}.")
+    found = values.get("schema") if isinstance(values, dict) else None
+    if found != schema:
+        raise RunError(f"'{path}' has schema {found}", hint=f"This {reader} reads schema {schema}.")
     return values
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Make of the content of ``path`` what it describes.
+
+    Raises:
+        RunError: A value is missing, unknown or of another type than is read here.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RunError(
+            f"'{path}' is damaged, or of another version: {error}", hint="Restore it, or make it again."
+        ) from error
 
 
 def read_record(folder: Path) -> Record:
@@ -165,14 +181,15 @@ def read_record(folder: Path) -> Record:
     """
     values = read_schema(folder / RECORD_FILE, "record", SCHEMA, hint="Give the folder of a run.")
     del values["schema"]
-    return Record(
-        **{
-            **values,
-            "folder": folder,
-            **{key: [Stage(**stage) for stage in values.get(key, ())] for key in ("stages", "resumed")},
-            "results": [result_of(result) for result in values["results"]],
-        }
-    )
+    with undamaged(folder / RECORD_FILE):
+        return Record(
+            **{
+                **values,
+                "folder": folder,
+                **{key: [Stage(**stage) for stage in values.get(key, ())] for key in ("stages", "resumed")},
+                "results": [result_of(result) for result in values["results"]],
+            }
+        )
 
 
 def result_of(values: Mapping[str, Any]) -> Result:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from vu_core import EditError, SamplerSettings
 from vu_core.chains import combine
-from vu_core.editfiles import EDIT_FILE, LORA_FILE, read_edit, write_edit
+from vu_core.editfiles import EDIT_FILE, LORA_FILE, read_edit, read_header, write_edit
 from vu_core.edits import Edit, applied, edited_weights, tensor_sha256
 from vu_core.testing.pipelines import write_pipeline
 
@@ -197,6 +197,16 @@ def test_files_that_are_no_edits(tmp_path: Path) -> None:
     save_file({"x": torch.ones(1)}, tmp_path / EDIT_FILE)
     with pytest.raises(EditError, match="is no edit of vu"):
         read_edit(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "header", ["{", "[]", '{"schema": 1, "kind": "lora"}', '{"schema": 1, "kind": "lora", "base": {}, "info": 5}']
+)
+@pytest.mark.parametrize("read", [read_edit, read_header])
+def test_an_edit_with_a_damaged_header_is_refused(tmp_path: Path, header: str, read) -> None:
+    save_file({"x": torch.ones(1)}, tmp_path / EDIT_FILE, metadata={"vu": header})
+    with pytest.raises(EditError, match=r"the header of '.*edit\.safetensors' is damaged"):
+        read(tmp_path / EDIT_FILE)
 
 
 def test_plain_diffusers_loads_a_run_folder(model, folder: Path, tmp_path: Path) -> None:

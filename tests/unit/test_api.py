@@ -157,3 +157,6 @@ def test_a_request_comes_back_from_an_edit():
     assert request_of(edit) == Request(forget=(CAT,))
     with pytest.raises(EditError, match="does not say what it was asked to forget"):
         request_of(vu.Edit.lora({}))
+    for damaged in ("cat", {"forget": ["cat"]}, {"forget": [{"title": "cat"}]}):
+        with pytest.raises(EditError, match="the edit's request is damaged"):
+            request_of(vu.Edit.lora({}, info={"request": damaged}))

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from vu_core.benchfile import parts_of, read_bench
 from vu_core.errors import RunError
 from vu_core.records import Record, Stage, read_record
 from vu_core.stages import Stages, Surface
@@ -53,11 +54,30 @@ def test_a_record_of_before_processor_time_was_measured_is_read(tmp_path):
     assert read_record(tmp_path).stages[0].cpu_seconds is None
 
 
-@pytest.mark.parametrize("text", ["", "{", json.dumps({"schema": 99})])
+DAMAGED = [
+    "",
+    "{",
+    "[]",
+    '{"schema": 99}',
+    '{"schema": 1}',
+    '{"schema": 1, "results": null}',
+    '{"schema": 1, "results": [{"metric": "ua"}]}',
+    '{"schema": 1, "results": [], "runs": [], "table": [{}]}',
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_a_record_that_cannot_be_read_is_said_to_be_so(tmp_path, text):
     (tmp_path / "record.json").write_text(text)
     with pytest.raises(RunError, match=r"record\.json"):
         read_record(tmp_path)
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_bench_that_cannot_be_read_is_said_to_be_so(tmp_path, text):
+    (tmp_path / "bench.json").write_text(text)
+    with pytest.raises(RunError, match=r"bench\.json"):
+        parts_of(read_bench(tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vu_core.cache import ANSWERS, ContentCache
 from vu_core.edits import Edit, applied, check_unedited, effect_of
 from vu_core.errors import ComputeError, DataError, RunError
-from vu_core.files import atomic_path
+from vu_core.files import write_bytes
 from vu_core.interfaces import Answers
 from vu_core.models import plan_of
 from vu_core.numerics import float32_precision
@@ -116,15 +115,15 @@ def answer(
     """
     check_unedited(model)
     key = {**computed_by(model, edits), "question": question.sha256}
-    hit = cache.get(key, ANSWERS)
-    computed = len(question.pictures) if hit is None else 0
-    if hit is None:
+    content = cache.get(key, ANSWERS)
+    computed = len(question.pictures) if content is None else 0
+    if content is None:
         starts = range(0, len(question.pictures), _BATCH)
         with applied(model, edits):
             batches = (question.pictures[start : start + _BATCH] for start in ctx.progress(starts, label=label))
-            hit = cache.put(key, _bytes(_answered(model, batches)), ANSWERS)
-    with atomic_path(file.path) as temporary:
-        shutil.copyfile(hit, temporary)
+            content = _bytes(_answered(model, batches))
+        cache.put(key, content, ANSWERS)
+    write_bytes(file.path, content)
     return {"computed": computed, "cached": len(question.pictures) - computed}
 
 

@@ -1,8 +1,8 @@
 """A content-addressed store of pictures, answers and findings, shared by all runs of a user.
 
 A file lies under the sha256 of the JSON that decides it (model, edits, prompt, seed, sampler,
-versions), and that JSON lies beside it. Files appear by renaming, so readers need no lock; clearing
-and trimming take one.
+versions), and that JSON lies beside it. Files appear by renaming and are read whole, so readers need
+no lock; clearing and trimming take one.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vu_core.errors import ConfigError
-from vu_core.files import atomic_path, write_text
+from vu_core.files import write_bytes, write_text
 
 CACHE_DIR_VARIABLE = "VU_CACHE_DIR"
 CACHE_LIMIT_VARIABLE = "VU_CACHE_LIMIT_GB"
@@ -76,14 +77,16 @@ class ContentCache:
             raise ConfigError(f"{CACHE_LIMIT_VARIABLE}={given!r} is not a size in GB, such as 10 or 0.5")
         return cls(root=cache_dir() / "images", limit_bytes=int(limit * 1e9))
 
-    def get(self, key: Mapping[str, Any], suffix: str = PICTURE) -> Path | None:
-        """Return the file that ``key`` decides, or None; a hit counts as a use."""
+    def get(self, key: Mapping[str, Any], suffix: str = PICTURE) -> bytes | None:
+        """Return the content of the file that ``key`` decides, or None; a hit counts as a use."""
         path = self._path(key, suffix)
         try:
-            os.utime(path)
+            content = path.read_bytes()
         except OSError:
             return None
-        return path
+        with suppress(OSError):  # Another process has just removed it, or another user owns it.
+            os.utime(path)
+        return content
 
     def put(self, key: Mapping[str, Any], content: bytes, suffix: str = PICTURE) -> Path:
         """Store ``content``, the bytes of a file such as a PNG, under ``key`` and return the file.
@@ -93,8 +96,7 @@ class ContentCache:
         """
         path = self._path(key, suffix)
         write_text(path.with_suffix(_KEY), _canonical(key))
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content)
+        write_bytes(path, content)
         return path
 
     def size(self) -> tuple[int, int]:
@@ -114,11 +116,12 @@ class ContentCache:
 
     def trim(self) -> int:
         """Remove the least recently used files above the limit; return how many."""
-        _, total = self.size()
-        if total <= self.limit_bytes:
+        if self.size()[1] <= self.limit_bytes:
             return 0
         removed = 0
         with self._lock():
+            # Anew: another process may have trimmed it while this one waited.
+            _, total = self.size()
             kept = (path for suffix in (PICTURE, ANSWERS, FOUND) for path in self.root.rglob(f"*{suffix}"))
             for _, path in sorted((there.st_mtime_ns, path) for path in kept if (there := _stat(path))):
                 if total <= self.limit_bytes:

@@ -123,10 +123,10 @@ class _Examiner:
 
     def _known(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return what the cache has; None where it has nothing, or a damaged file."""
-        hit = self._cache.get(key, FOUND)
+        content = self._cache.get(key, FOUND)
         try:
-            return _as_json(json.loads(hit.read_text("utf-8"))) if hit else None
-        except (OSError, ValueError):
+            return None if content is None else _as_json(json.loads(content))
+        except ValueError:
             return None
 
     def _common(self, subject: Subject) -> dict[str, Any]:

@@ -56,8 +56,17 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunError: The disk is full or the folder cannot be written.
     """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, atomically.
+
+    Raises:
+        RunError: The disk is full or the folder cannot be written.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
 
 
 def sha256_of_file(path: Path) -> str:

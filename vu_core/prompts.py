@@ -15,7 +15,7 @@ from urllib.parse import urlparse
 from urllib.request import urlopen
 
 from vu_core.errors import ConfigError, DataError
-from vu_core.files import DATA_DIR_VARIABLE, atomic_path, data_dir
+from vu_core.files import DATA_DIR_VARIABLE, data_dir, write_bytes
 from vu_core.types import FORGET, Concept, Sample
 
 FOLDER = "prompts"
@@ -105,9 +105,7 @@ class PromptList:
                     content = stream.read()
             except (URLError, OSError) as error:
                 raise DataError(f"'{self.url}' could not be fetched: {error}") from error
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(content)
+            write_bytes(path, content)
         try:
             return path.read_bytes()
         except OSError as error:

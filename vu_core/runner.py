@@ -18,7 +18,7 @@ from vu_core.editfiles import EDIT_FILE, LORA_FILE, read_edit, write_edit
 from vu_core.edits import Edit
 from vu_core.errors import RunError
 from vu_core.events import append_event
-from vu_core.files import atomic_path
+from vu_core.files import write_bytes
 from vu_core.measuring import evidence_of, measure
 from vu_core.planning import Plan
 from vu_core.records import RECORD_FILE, Record, Stage, environment, read_record
@@ -159,8 +159,7 @@ class _Run:
         lora = self.folder / LORA_FILE
         # Plain diffusers would put it on the base model, which is not what it was made of.
         if edit.kind == "lora" and edit.tensors and not edit.after and not lora.is_file():
-            with atomic_path(lora) as temporary:
-                temporary.write_bytes(path.read_bytes())
+            write_bytes(lora, path.read_bytes())
         self.record.edit = {
             "kind": edit.kind,
             "sha256": edit.sha256(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vu_core.cache import ContentCache, key_sha256
 from vu_core.edits import applied, check_unedited, effect_of
 from vu_core.errors import ComputeError
-from vu_core.files import atomic_path
+from vu_core.files import write_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -79,17 +78,19 @@ def draw(
     keys = _keys(model, edits, samples, settings)
     missing = []
     for sample in samples:
-        hit = cache.get(keys[sample.id])
-        if hit is None:
+        content = cache.get(keys[sample.id])
+        if content is None:
             missing.append(sample)
         else:
-            _copy(hit, folder.path(sample))
+            write_bytes(folder.path(sample), content)
     if missing and settings.noise == "sequential":
         missing = list(samples)
     with applied(model, edits) if missing else nullcontext():
         pictures = _drawn(model, missing, settings)
         for sample, picture in ctx.progress(pictures, total=len(missing), label=label):
-            _copy(cache.put(keys[sample.id], png_bytes(picture)), folder.path(sample))
+            content = png_bytes(picture)
+            cache.put(keys[sample.id], content)
+            write_bytes(folder.path(sample), content)
     return {"drawn": len(missing), "cached": len(samples) - len(missing)}
 
 
@@ -146,9 +147,3 @@ def _drawn(model: Model, samples: Sequence[Sample], settings: SamplerSettings) -
         if str(picture.dtype) != "torch.uint8" or picture.ndim != 3:
             raise ComputeError(f"{model.name} drew {picture.dtype} {tuple(picture.shape)}, not uint8 (3, H, W)")
         yield sample, picture
-
-
-def _copy(source: Path, target: Path) -> None:
-    # A copy, not a link: a user who retouches a run's picture must not change the cache.
-    with atomic_path(target) as temporary:
-        shutil.copyfile(source, temporary)

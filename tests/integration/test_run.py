@@ -255,7 +255,7 @@ def test_no_space_left_is_one_sentence_and_loses_nothing(vu, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device", "images/before/cat-0.png")
 
     with monkeypatch.context() as patch:
-        patch.setattr(sampling.shutil, "copyfile", full)
+        patch.setattr(sampling, "write_bytes", full)
         result = vu(*BASE, "--out", "run")
     assert result.exit_code == 2
     assert "no space left" in result.stderr and "--resume" in result.stderr

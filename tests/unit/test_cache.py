@@ -16,7 +16,7 @@ def cache(tmp_path):
 
 def test_what_is_put_is_found_by_an_equal_key_only(cache):
     cache.put({"prompt": "a cat", "seed": 1}, b"picture")
-    assert cache.get({"seed": 1, "prompt": "a cat"}).read_bytes() == b"picture"
+    assert cache.get({"seed": 1, "prompt": "a cat"}) == b"picture"
     assert cache.get({"prompt": "a cat", "seed": 2}) is None
 
 
@@ -50,6 +50,29 @@ def test_trim_removes_the_least_recently_used(cache):
     assert cache.trim() == 0
 
 
+def test_a_file_that_another_process_removes_while_it_is_read_is_a_hit_or_a_miss(cache, monkeypatch):
+    path = cache.put({"seed": 1}, b"picture")
+    monkeypatch.setattr(os, "utime", lambda path: path.unlink() or path.stat())
+    assert cache.get({"seed": 1}) == b"picture" and not path.exists()
+    assert cache.get({"seed": 1}) is None
+
+
+def test_two_processes_that_trim_at_once_remove_no_more_than_one_does(cache, monkeypatch):
+    for seed in range(4):
+        path = cache.put({"seed": seed}, b"x" * 4_000)
+        os.utime(path, (1_000 + seed, 1_000 + seed))
+    lock = ContentCache._lock
+
+    def after_another(self):
+        monkeypatch.setattr(ContentCache, "_lock", lock)
+        self.trim()
+        return lock(self)
+
+    monkeypatch.setattr(ContentCache, "_lock", after_another)
+    assert cache.trim() == 0
+    assert [seed for seed in range(4) if cache.get({"seed": seed})] == [2, 3]
+
+
 def test_trim_removes_what_metrics_found_out_too(cache):
     for seed in range(4):
         path = cache.put({"seed": seed}, b"x" * 4_000, FOUND)
@@ -74,7 +97,7 @@ def test_a_file_that_another_process_renames_meanwhile_is_passed_over(cache, mon
     monkeypatch.setattr(type(written), "stat", renamed_after_a_look)
     assert cache.size()[0] == 2 and not written.exists()
     written.write_bytes(b"x" * 9_000)
-    assert cache.trim() == 2
+    assert cache.trim() == 1 and not written.exists()
 
 
 def test_nothing_partial_stays_behind(cache):

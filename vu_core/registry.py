@@ -25,15 +25,21 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "vu-uce": ("unlearner",),
     "vu-fade": ("unlearner",),
     "vu-lora": ("unlearner",),
+    "vu-classify": ("unlearner", "command"),
     "vu-metrics-image": ("metric", "scorer"),
-    "vu-emoji": ("model", "dataset", "scorer", "protocol"),
+    "vu-metrics-classify": ("metric", "protocol"),
+    "vu-emoji": ("dataset", "model", "scorer", "protocol"),
+    "vu-digits": ("dataset", "model"),
+    "vu-fashion": ("dataset", "model"),
     "vu-diffusers": ("model",),
-    "vu-datasets": ("dataset", "protocol"),
+    "vu-classifiers": ("model",),
+    "vu-datasets": ("dataset", "scorer", "protocol"),
     "vu-tensorboard": ("tracker",),
     "vu-mlflow": ("tracker",),
     "vu-wandb": ("tracker",),
     "vu-hub": ("command",),
     "vu-report": ("command",),
+    "vu-tune": ("command",),
 }
 
 

@@ -74,7 +74,8 @@ def test_one_kind(install_fakes, vu, kind):
 
 def test_a_kind_that_nothing_provides(install_fakes, vu):
     install_fakes("rival")
-    assert vu("list", "metric").stdout == "No metric is installed; install one: pip install vu-metrics-image\n"
+    hint = "install one: pip install vu-metrics-image vu-metrics-classify"
+    assert vu("list", "metric").stdout == f"No metric is installed; {hint}\n"
 
 
 def test_an_unknown_kind(install_fakes, vu):

@@ -67,7 +67,7 @@ C = TypeVar("C")
 
 _VERSIONED = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*@[0-9]+")
 _ARTICLE = re.compile(r"\b([Aa])(?= [aeiouAEIOU])")
-_UNSAFE = re.compile(r"[^A-Za-z0-9]+")
+_UNSAFE = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,7 +292,7 @@ def samples_of(
 ) -> Iterator[Sample]:
     """Yield every picture that ``protocol`` asks for, always in the same order.
 
-    Ids are file names made of the concepts, the template (when there are several) and the seed:
+    Ids are file names, in any alphabet, made of the concepts, the template (when there are several) and the seed:
     ``"cat-noto-0"``; or the place in a list of prompts: ``"00012"``; or the pictures' own. All seeds of one prompt
     share a cluster.
 
@@ -303,8 +303,8 @@ def samples_of(
         download: Whether a list of prompts may be fetched over the network.
 
     Raises:
-        ConfigError: The grid names a concept that ``dataset`` does not have, or that has no pictures, or the list of
-            prompts is another.
+        ConfigError: The grid names a concept that ``dataset`` does not have, or that has no pictures, or two that
+            would have one file name, or the list of prompts is another.
         DataError: The list of prompts is not on this machine.
     """
     if protocol.prompts:
@@ -316,6 +316,7 @@ def samples_of(
     source = dataset if protocol.dataset else None
     rows = [_concepts(kind, names, source) for kind, names in protocol.grid.items()]
     worded = (one for cell in product(*rows) for one in wordings_of(cell, protocol.synonyms, forget))
+    prompts: dict[str, str] = {}
     for cell, words, instead in worded:
         for index, template in enumerate(protocol.templates):
             prompt = template.format_map(words)
@@ -324,6 +325,9 @@ def samples_of(
             parts = [_UNSAFE.sub("_", name) for name in (*(concept.name for concept in cell), instead) if name]
             parts += [f"t{index}"] if len(protocol.templates) > 1 else []
             cluster = "-".join(parts)
+            # Some systems do not tell upper from lower case in a file's name.
+            if (other := prompts.setdefault(cluster.casefold(), prompt)) != prompt:
+                raise ConfigError(f"the pictures of '{other}' and '{prompt}' would both be called '{cluster}'")
             for seed in protocol.seeds:
                 yield Sample(
                     id=f"{cluster}-{seed}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -80,6 +81,18 @@ def test_samples_cross_the_grid_in_a_fixed_order():
     assert samples[2].attributes == {"object": "snow owl/white", "style": "noto"}
     assert [s.cluster for s in samples] == ["cat-noto"] * 2 + ["snow_owl_white-noto"] * 2
     assert [s.seed for s in samples] == [0, 7, 0, 7]
+
+
+def test_concepts_of_any_alphabet_have_pictures_of_their_own():
+    protocol = parsed(dataset="", grid={"object": ["猫", "犬", "c++"]}, templates=["{object}"], seeds=[0])
+    assert [sample.id for sample in samples_of(protocol, None)] == ["猫-0", "犬-0", "c_-0"]
+
+
+@pytest.mark.parametrize("names", [["c++", "c#"], ["snow owl", "snow-owl"], ["Cat", "cat"]])
+def test_two_prompts_never_share_a_file_name(names):
+    protocol = parsed(dataset="", grid={"object": names}, templates=["{object}"])
+    with pytest.raises(ConfigError, match=f"the pictures of '{re.escape(names[0])}' and '{names[1]}' would both"):
+        list(samples_of(protocol, None))
 
 
 def test_every_template_is_a_prompt_of_its_own():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -75,11 +76,11 @@ class Evidence(ABC):
 
     def obtain_others(self, kind: Others, edits: Sequence[Edit]) -> dict[str, int]:
         """Obtain the same of other models, each an edit of the base model; return what was counted."""
-        total: dict[str, int] = {"models": len(edits)}
-        for name, edit in zip(names_of(kind, len(edits)), edits, strict=True):
-            for key, count in self.obtain(name, (edit,)).items():
-                total[key] = total.get(key, 0) + count
-        return total
+        names = names_of(kind, len(edits))
+        return {
+            "models": len(edits),
+            **summed(self.obtain(name, (edit,)) for name, edit in zip(names, edits, strict=True)),
+        }
 
     @cached_property
     def examiners(self) -> Examiners:
@@ -116,6 +117,19 @@ class Evidence(ABC):
         Raises:
             RunError: The file cannot be written.
         """
+
+
+def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return what was counted of several models as one.
+
+    Example:
+        >>> summed([{"computed": 2, "cached": 0}, {"computed": 1, "cached": 0}])
+        {'computed': 3, 'cached': 0}
+    """
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(total)
 
 
 def names_of(kind: Others, count: int) -> list[str]:

@@ -88,12 +88,14 @@ def torch_checkpoint(name: str) -> Path:
 
 
 def disk_error(path: Path, error: OSError) -> RunError:
-    """Return the error a user should see when ``path`` could not be written."""
+    """Return the error a user should see when ``path`` could not be written, or what goes into it is not there."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunError(
             f"no space left on the disk of '{path.parent}'",
             hint="Free some space ('vu cache clear' empties vu's own), then repeat the command with --resume.",
         )
+    if error.errno == errno.ENOENT:
+        return RunError(f"'{error.filename or path}' is not there", hint="Put it back, then repeat the command.")
     return RunError(f"'{path}' cannot be written: {error.strerror or error}", hint="Choose another folder with --out.")
 
 

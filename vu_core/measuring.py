@@ -19,7 +19,7 @@ from vu_core.datasets import dataset_facts, find_dataset, open_dataset
 from vu_core.errors import ConfigError, RunError
 from vu_core.evaluation import AFTER, BEFORE
 from vu_core.evaluationplan import check_measures, for_model, plan_evaluation
-from vu_core.evidence import Evidence, Others, names_of
+from vu_core.evidence import Evidence, Others, names_of, summed
 from vu_core.examination import Examination
 from vu_core.models import plan_of
 from vu_core.records import RECORD_FILE, Record, environment
@@ -135,9 +135,9 @@ def measure_model(
         if kept:
             with stages.stage("report"):
                 evidence.sheet(compared=bool(edits))
-    if kept and (observed := registry.plugins.notify("vu_measurement_finished", record=record)):
-        record.warnings += observed
-        record.write()
+    if kept:
+        with record.told():
+            record.warnings += registry.plugins.notify("vu_measurement_finished", record=record)
     return record
 
 
@@ -198,9 +198,7 @@ def _examine(
         models["retrained"] = {name: (edit,) for name, edit in zip(names, retrained, strict=True)}
     for what, made in models.items():
         with stages.stage(f"examine {what}") as detail:
-            for name, own in made.items():
-                for key, count in evidence.examine(name, own, earlier).items():
-                    detail[key] = detail.get(key, 0) + count
+            detail.update(summed(evidence.examine(name, own, earlier) for name, own in made.items()))
 
 
 def _evaluate(

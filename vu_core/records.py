@@ -119,19 +119,27 @@ class Record:
         try:
             yield
             self.status = "failed" if self.errors else "finished"
+            self.write()
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
             self.status = "interrupted" if interrupted else "failed"
             self.errors.append("interrupted by the user" if interrupted else f"{type(error).__name__}: {error}")
             self._write_if_possible()
             raise
-        self.write()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Write the record, which is complete, again where a block that tells others of it adds a warning."""
+        known = len(self.warnings)
+        yield
+        if len(self.warnings) > known:
+            self._write_if_possible()
 
     def _write_if_possible(self) -> None:
-        # The failure that is being reported matters more than one that hits its record, such as a full disk.
+        # What is being reported matters more than a failure that hits its record, such as a full disk.
         try:
             self.write()
-        except VuError as error:
+        except (VuError, TypeError, ValueError) as error:
             self.warnings.append(str(error))
 
 

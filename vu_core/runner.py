@@ -100,21 +100,20 @@ def run(
         KeyboardInterrupt: The user stopped it; the folder can be continued.
     """
     job = _Run(plan, model, folder, surface or Surface(), judges or Judges(plan.spec.device))
-    record = job.record
+    record, notify = job.record, registry.plugins.notify
     try:
         with record.kept():
-            record.warnings += registry.plugins.notify("vu_run_started", record=record)
+            record.warnings += notify("vu_run_started", record=record)
             job.tracking.start()
             job.all_stages()
     except BaseException as error:
-        job.tracking.finish()
-        record.warnings += registry.plugins.notify("vu_run_failed", record=record, error=error)
+        with record.told():
+            job.tracking.finish()
+            record.warnings += notify("vu_run_failed", record=record, error=error)
         raise
-    known = len(record.warnings)
-    job.tracking.finish()
-    record.warnings += registry.plugins.notify("vu_run_finished", record=record)
-    if len(record.warnings) > known:
-        record.write()
+    with record.told():
+        job.tracking.finish()
+        record.warnings += notify("vu_run_finished", record=record)
     return record
 
 

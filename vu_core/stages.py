@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vu_core.context import silent
+from vu_core.errors import RunError
 from vu_core.files import disk_error
 from vu_core.records import MemoryMeter, Record, Stage
 
@@ -51,13 +52,15 @@ class Stages:
         """Time a block and record it; the block fills the stage's ``detail``, ``skipped`` among it.
 
         Raises:
-            RunError: A file could not be written.
+            RunError: A file could not be written or is not there, or the network failed.
         """
         detail: dict[str, Any] = {}
         meter, start, worked = MemoryMeter(self.device), time.perf_counter(), time.process_time()
         try:
             yield detail
         except OSError as error:
+            if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
+                raise RunError(f"{name}: {error}", hint="Repeat the command with --resume.") from error
             raise disk_error(Path(error.filename or self.record.folder), error) from error
         finally:
             skipped = detail.pop("skipped", False)

@@ -123,6 +123,18 @@ def test_a_tracker_is_told_of_a_run_that_did_not_finish(vu, monkeypatch, error, 
     assert told == {"unlearn_time", "unlearn_memory", "edit_size"}, "what was made took something; nothing was measured"
 
 
+def test_a_tracker_that_fails_after_an_interruption_is_in_the_record(vu, monkeypatch):
+    import vu_toy_work as toy
+
+    def stopped(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(toy.ToyScorer, "__init__", stopped)
+    assert vu(*BASE, "--tracker", "no-finish").exit_code == 130
+    record = record_of()
+    assert record["status"] == "interrupted" and "tracker no-finish failed" in record["warnings"][-1]
+
+
 def test_each_run_of_a_bench_is_tracked(vu):
     bench = ("bench", "toy-quick@1", "--unlearner", "repaint", "--forget", "cat,dog", "--device", "cpu")
     result = vu(*bench, "--out", "bench", "--tracker", "notes")

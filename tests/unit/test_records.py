@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 
@@ -93,6 +94,47 @@ def test_how_a_block_ended_is_in_the_record(tmp_path, error, status):
     except (KeyboardInterrupt, OSError):
         pass
     assert read_record(tmp_path).status == status
+
+
+def test_a_record_that_cannot_be_written_at_the_end_is_of_a_run_that_failed(tmp_path, monkeypatch):
+    kept = Record(folder=tmp_path)
+    with pytest.raises(RunError, match="no space"), kept.kept():
+        monkeypatch.setattr(Record, "write", full_once(monkeypatch, Record.write))
+    assert kept.status == read_record(tmp_path).status == "failed"
+
+
+def full_once(monkeypatch, write):
+    def full(record):
+        monkeypatch.setattr(Record, "write", write)
+        raise RunError("no space left")
+
+    return full
+
+
+def test_what_others_add_to_a_record_is_written(tmp_path):
+    kept = Record(folder=tmp_path)
+    with kept.told():
+        pass
+    assert not (tmp_path / "record.json").exists()
+    with kept.told():
+        kept.warnings.append("a tracker failed")
+    assert read_record(tmp_path).warnings == ["a tracker failed"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "no space left on the disk"),
+        (OSError(errno.EROFS, "Read-only file system", "x.png"), "'x.png' cannot be written: Read-only file system"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "cat.png"), "'cat.png' is not there"),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "draw: .* reset by peer. Repeat"),
+        (OSError("Can't load the tokenizer"), "draw: Can't load the tokenizer. Repeat"),
+    ],
+)
+def test_what_the_system_refuses_is_said_as_it_is(tmp_path, error, said):
+    stages = Stages(record=Record(folder=tmp_path), device="cpu", surface=Surface())
+    with pytest.raises(RunError, match=said), stages.stage("draw"):
+        raise error
 
 
 def test_no_verdicts_are_an_error_with_the_path(tmp_path):

@@ -5,7 +5,7 @@ What is excluded is counted, and never a success. A metric that fails becomes an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -180,7 +180,7 @@ class _Use:
 
     def take(self, judged: Mapping[str, Judged]) -> None:
         """Give the metric some samples, judged in each set."""
-        for name, meter in self._meters.items():
+        for name, meter in self._samplers():
             one = judged[name]
             if self._compares == "before":
                 one = one.compared_with(judged[BEFORE])
@@ -201,8 +201,14 @@ class _Use:
     def take_reference(self, judged: Judged) -> None:
         """Give the metric some real pictures, if it compares with any."""
         if self._compares == "pictures":
-            for meter in self._meters.values():
+            for _, meter in self._samplers():
                 meter.take(judged.as_reference())
+
+    def _samplers(self) -> Iterator[tuple[str, SampleMeter]]:
+        """Yield the meters that are given samples, by set: none where the metric examines models."""
+        for name, meter in self._meters.items():
+            if isinstance(meter, SampleMeter):
+                yield name, meter
 
     def results(self, scorers: Mapping[str, Scorer]) -> list[Result]:
         """Return one result a group."""

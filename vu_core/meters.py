@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -120,10 +121,6 @@ class Meter(ABC):
         with self._kept():
             self._metric = use.make()
 
-    @abstractmethod
-    def take(self, judged: Judged) -> None:
-        """Give the metric a batch, or tell it what is excluded and why."""
-
     def measurements(self) -> list[Measurement]:
         """Return what the metric found; nothing when it failed."""
         if self._metric is None:
@@ -147,6 +144,8 @@ class Meter(ABC):
         value = measurement.value
         if value is None:
             return
+        if not math.isfinite(value):
+            raise ComputeError(f"its value on '{measurement.group}' is {value}")
         if (low is not None and value < low - _TOLERANCE) or (high is not None and value > high + _TOLERANCE):
             raise ComputeError(f"its value {value} on '{measurement.group}' is outside [{low}, {high}]")
 
@@ -221,9 +220,6 @@ class ModelMeter(Meter):
         self._examined, self._retrained = examined, retrained
         if problem := next((one.problem for one in (examined, *retrained) if one.problem), ""):
             self._metric, self._fault = None, problem
-
-    def take(self, judged: Judged) -> None:
-        """Do nothing: it measures no samples."""
 
     def _measured(self) -> list[Measurement]:
         return list(self._metric.measure(self._examined.found, [one.found for one in self._retrained]))

@@ -95,6 +95,11 @@ class FromReal(MeanScore):
         return Measurement(group=group, value=drawn.value - sum(real) / len(real), n=drawn.n, note="a distance")
 
 
+class Endless(MeanScore):
+    def compute(self):
+        return [Measurement(group="forget", value=float("inf"), n=12)]
+
+
 class Failing(MeanScore):
     def update(self, batch):
         raise ZeroDivisionError("nothing to divide")
@@ -170,6 +175,12 @@ def test_a_failing_metric_is_an_error_and_the_others_go_on(tmp_path):
     assert "ZeroDivisionError: nothing to divide" in errors[0]
     assert "too few" in errors[2]
     assert "outside" in errors[4]
+
+
+def test_an_infinite_number_is_an_error_of_its_metric_alone(tmp_path):
+    results, errors = evaluated(tmp_path, uses=[use(Endless, name="endless"), use()])
+    assert {r.metric for r in results} == {"toy"}
+    assert errors[1] == "metric 'endless', after: its value on 'forget' is inf"
 
 
 def test_a_metric_fails_alone_when_its_judge_is_missing(tmp_path):

@@ -113,7 +113,7 @@ class Plugins:
         raise UnknownNameError(f"no plugin '{name}' is installed", hint=hint)
 
     def notify(self, hook: Observer, **arguments: object) -> list[str]:
-        """Call an observer hook, one plugin at a time, in the order of their names.
+        """Call an observer hook, one plugin at a time, in the order of their names; what they print is no result.
 
         Args:
             hook: Name of the hook.
@@ -126,7 +126,8 @@ class Plugins:
         for name, manager in self._managers.items():
             caller = getattr(manager.hook, hook)
             try:
-                caller(**arguments)
+                with redirect_stdout(sys.stderr):
+                    caller(**arguments)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:

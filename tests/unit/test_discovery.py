@@ -180,6 +180,16 @@ def test_observers_are_told_one_by_one(install_fakes):
     assert sys.modules["vu_observer"].seen == [("started", record), ("failed", error)]
 
 
+def test_what_an_observer_prints_stays_off_the_standard_output(install_fakes, monkeypatch, capsys):
+    install_fakes("observer")
+    plugins = discover()
+    monkeypatch.setattr(
+        plugins._managers["vu-observer"].hook, "vu_run_started", lambda record: print("an observer talks")
+    )
+    assert plugins.notify("vu_run_started", record=None) == []
+    assert capsys.readouterr() == ("", "an observer talks\n")
+
+
 def test_resolve_returns_the_object(install_fakes):
     install_fakes("good")
     assert resolve("vu_good_work:Erase", "vu-good").__name__ == "Erase"

@@ -29,10 +29,10 @@ from vu_core.concepts import qualified
 from vu_core.context import RunContext, silent
 from vu_core.drawing import Pictures, draw_prompts, settings_of
 from vu_core.edits import Edit
-from vu_core.errors import ConfigError
+from vu_core.errors import ConfigError, EditError, RequestError
 from vu_core.evaluated import Evaluation
 from vu_core.events import append_event
-from vu_core.measuring import measure_model, plan_measuring
+from vu_core.measuring import check_folder, measure_model, plan_measuring
 from vu_core.models import adopt, load, plan_model, plan_of
 from vu_core.numerics import torch_defaults
 from vu_core.planning import plan_unlearning, resolve_device
@@ -256,8 +256,8 @@ def evaluate(
         metrics: Names of metrics; empty for the protocol's own.
         scorers: Names of judges by role, in place of the protocol's own: ``{"object": "emoji-object-b"}``.
         retrained: Folders of runs of ``retrain`` that a classifier is held against, besides what its plugin carries.
-        out: A folder that keeps pictures, contact sheet, verdicts, record and, with vu-report, a report; None keeps
-            pictures in the cache only.
+        out: A folder that keeps pictures, contact sheet, verdicts, record and, with vu-report, a report: a new one, or
+            one of an earlier evaluation. None keeps pictures in the cache only.
         progress: Whether a bar is shown while standard error is a terminal.
 
     Raises:
@@ -271,6 +271,8 @@ def evaluate(
         100.0
     """
     edits = () if edit is None else _sequence(edit)
+    if out is not None:
+        check_folder(Path(out))
     chosen, registry = plan_of(model), Registry.discover()
     plan = plan_measuring(
         chosen,
@@ -298,11 +300,23 @@ def evaluate(
 
 
 def _several(concepts: Concepts) -> tuple[str | Concept, ...]:
-    return (concepts,) if isinstance(concepts, str | Concept) else tuple(concepts)
+    found = _listed(concepts)
+    if wrong := [one for one in found if not isinstance(one, str | Concept)]:
+        raise RequestError(f"{wrong[0]!r} is no concept", hint="Give a name, as in forget='cat', or a Concept.")
+    return found
 
 
 def _sequence(edits: Edits) -> tuple[Edit, ...]:
-    return (edits,) if isinstance(edits, Edit) else tuple(edits)
+    found = _listed(edits)
+    if wrong := [one for one in found if not isinstance(one, Edit)]:
+        raise EditError(f"{wrong[0]!r} is no edit", hint="Pass what vu.unlearn or vu.read_edit returns.")
+    return found
+
+
+def _listed(given: Any) -> tuple[Any, ...]:
+    """Return the one or the several that are given."""
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    return tuple(given) if several else (given,)
 
 
 def _name(concept: str | Concept) -> str:

@@ -11,7 +11,7 @@ import torch
 
 import vu_core as vu
 from vu_core.chains import edits_of
-from vu_core.errors import ConfigError, EditError, ModelError, RequestError, UnknownNameError, VuError
+from vu_core.errors import ConfigError, EditError, ModelError, RequestError, RunError, UnknownNameError, VuError
 from vu_core.sampling import read_png
 from vu_core.types import Concept
 
@@ -181,6 +181,14 @@ def test_a_judge_can_be_chosen(model):
         vu.evaluate(model, protocol=QUICK, forget="cat", scorers={"objct": "toy-dull"})
 
 
+def test_what_is_no_concept_or_no_edit_is_said_to_be_none(model):
+    with pytest.raises(RequestError, match=r"3 is no concept. Give a name, as in forget='cat', or a Concept"):
+        vu.unlearn("repaint", model, forget=3)
+    for edit in ("run", Path("run"), [None]):
+        with pytest.raises(EditError, match=r"is no edit. Pass what vu.unlearn or vu.read_edit returns"):
+            vu.evaluate(model, edit, protocol=QUICK, forget="cat")
+
+
 def test_pictures_are_kept_where_asked_and_nowhere_else(model, tmp_path, monkeypatch):
     import tempfile
 
@@ -195,6 +203,19 @@ def test_pictures_are_kept_where_asked_and_nowhere_else(model, tmp_path, monkeyp
         for side in ("before", "after")
         for animal in ("cat", "dog", "fox", "bear", "frog")
     }
+
+
+def test_an_evaluation_never_takes_the_place_of_a_run_s_record(vu, model):
+    import vu_core
+
+    run(vu, "--quick")
+    file = Path("runs/repaint-cat/record.json")
+    before, edit = file.read_bytes(), vu_core.read_edit(file.parent)
+    with pytest.raises(RunError, match="holds something else"):
+        vu_core.evaluate(model, edit, protocol=QUICK, out=file.parent)
+    assert file.read_bytes() == before
+    for _ in range(2):
+        vu_core.evaluate(model, edit, protocol=QUICK, out="measured")
 
 
 def test_sample_draws_what_the_command_draws_once(vu, model, monkeypatch):

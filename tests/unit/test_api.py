@@ -33,6 +33,10 @@ def evaluation(*results, errors=()):
     return vu.Evaluation(model="emoji", protocol="emoji@1", forget=("cat",), results=results, errors=errors)
 
 
+def test_a_shell_completes_every_public_name():
+    assert set(vu.__all__) <= set(dir(vu))
+
+
 def test_every_public_name_is_there():
     assert len(vu.__all__) == len(set(vu.__all__))
     assert all(getattr(vu, name) is not None for name in vu.__all__)

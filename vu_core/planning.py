@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,11 +120,11 @@ def plan_run(spec: RunSpec, registry: Registry, *, quick: bool = False) -> Plan:
         spec=replace(
             spec,
             unlearner=f"{unlearner.plugin}:{unlearner.spec.name}" if ":" in spec.unlearner else unlearner.spec.name,
-            model=_absolute(spec.model) or model.name,
+            model=_absolute(spec.model, Path.is_dir) or model.name,
             after=_absolute(spec.after),
             retrained=tuple(map(_absolute, spec.retrained)),
             dataset=unlearning.dataset.spec.name if unlearning.dataset else "",
-            protocol=_absolute(spec.protocol) or (evaluation.protocol.name if evaluation else ""),
+            protocol=_absolute(spec.protocol, Path.is_file) or (evaluation.protocol.name if evaluation else ""),
             preset=unlearning.preset,
             options=unlearning.options,
             device=resolve_device(spec.device),
@@ -236,7 +236,7 @@ def _quick_protocol(spec: RunSpec, model: ModelPlan) -> str:
     return model.spec.quick_protocol
 
 
-def _absolute(given: str) -> str:
-    """Return a path that still holds from another folder; names and hub ids as they are."""
+def _absolute(given: str, is_meant: Callable[[Path], bool] = Path.exists) -> str:
+    """Return a path that still holds from another folder; what ``is_meant`` refuses, a name or hub id, as it is."""
     path = Path(given).expanduser() if given else Path()
-    return str(path.absolute()) if given and path.exists() else given
+    return str(path.absolute()) if given and is_meant(path) else given

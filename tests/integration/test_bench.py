@@ -118,6 +118,14 @@ class Killed(BaseException):
     """As a kill: what was being written is lost, and nothing more is written."""
 
 
+def test_a_bench_goes_on_in_a_folder_that_is_called_as_its_protocol(vu, work):
+    named = (*BENCH[:-1], "toy-quick@1", "--forget", "cat,dog")
+    for _ in range(2):
+        result = vu(*named)
+        assert result.exit_code == 0, result.output
+    assert work["edits"] == 2
+
+
 def test_killed_at_random_moments_it_repeats_only_what_was_in_flight(vu, work, monkeypatch):
     import vu_core.files as files
     import vu_core.records as records

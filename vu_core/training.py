@@ -21,6 +21,7 @@ from vu_core.interfaces import HasPictures
 from vu_core.planning import resolve_device
 from vu_core.records import environment
 from vu_core.stages import Surface
+from vu_core.weights import read_json
 
 if TYPE_CHECKING:
     from vu_core.interfaces import Dataset
@@ -132,7 +133,8 @@ def train_model(
         VuError: The trainer refuses its input, or fails.
     """
     surface = surface or Surface()
-    if folder.exists() and any(folder.iterdir()) and not resume:
+    begun_before = folder.exists() and any(folder.iterdir())
+    if begun_before and not resume:
         raise RunError(f"'{folder}' already exists", hint="Continue it with --resume, or choose a new --out.")
     if (folder / TRAINING_FILE).is_file():
         return _finished(plan, folder)
@@ -140,6 +142,8 @@ def train_model(
     ctx = RunContext(
         out_dir=folder, device=plan.device, seed=plan.seed, log=partial(append_event, folder), track=surface.track
     )
+    if begun_before:
+        ctx.warnings.append("continued where an earlier attempt ended: 'seconds' are those of the last one alone")
     begun = time.perf_counter()
     told: Mapping[str, Any] = resolve(plan.loader.spec.trainer, plan.loader.plugin)(plan.pictures, plan.config, ctx)
     versions = {entry.plugin: entry.version for entry in (plan.loader, plan.dataset)}
@@ -155,7 +159,7 @@ def train_model(
 
 
 def _finished(plan: TrainingPlan, folder: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))
+    facts = read_json(folder / TRAINING_FILE)
     different = [name for name, value in plan.facts().items() if facts.get(name) != value]
     if different:
         raise RunError(

@@ -45,6 +45,18 @@ def test_a_finished_training_is_only_read(vu, tmp_path):
     assert refused.exit_code == 2 and "already exists" in refused.stderr and "--resume" in refused.stderr
     other = vu(*QUICK, "--out", out, "--resume", "--seed", "1")
     assert other.exit_code == 2 and "holds another training; what differs: seed" in other.stderr
+    (tmp_path / "model" / "vu_training.json").write_text("[]")
+    damaged = vu(*QUICK, "--out", out, "--resume")
+    assert damaged.exit_code == 2 and "holds a JSON list, not an object" in damaged.stderr
+
+
+def test_the_time_of_a_continued_training_says_what_it_leaves_out(vu, tmp_path):
+    out = tmp_path / "model"
+    first = json.loads(vu(*QUICK, "--out", str(out), "--json").stdout)
+    (out / "vu_training.json").unlink()
+    again = json.loads(vu(*QUICK, "--out", str(out), "--resume", "--json").stdout)
+    assert first["warnings"] == [] and "'seconds' are those of the last one alone" in again["warnings"][0]
+    assert first["measured"] == again["measured"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,12 +65,18 @@ def grid(pictures: Sequence[Any], columns: int) -> Picture:
     return sheet
 
 
-def loading_lines(folder: Path, plan: Plan) -> list[str]:
-    """Return the lines of plain diffusers that load the edit, without vu."""
+def loading_lines(folder: Path, source: str) -> list[str]:
+    r"""Return the lines of plain diffusers that load the edit in ``folder`` onto the model in ``source``, without vu.
+
+    Example:
+        >>> print(loading_lines(Path("runs/uce-cat"), "C:\\models\\new")[1])
+        pipe = DiffusionPipeline.from_pretrained("C:\\models\\new")
+    """
+    model, edit = (json.dumps(text, ensure_ascii=False) for text in (source, str(folder)))
     return [
         "from diffusers import DiffusionPipeline",
-        f'pipe = DiffusionPipeline.from_pretrained("{plan.model.source}")',
-        f'pipe.load_lora_weights("{folder}")',
+        f"pipe = DiffusionPipeline.from_pretrained({model})",
+        f"pipe.load_lora_weights({edit})",
     ]
 
 
@@ -103,7 +110,14 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
     if record.warnings:
         lines += ["", "## Warnings", "", *(f"- {sentence}" for sentence in record.warnings)]
     if (folder / LORA_FILE).is_file():
-        lines += ["", "## Use it with plain diffusers and peft", "", "```python", *loading_lines(folder, plan), "```"]
+        lines += [
+            "",
+            "## Use it with plain diffusers and peft",
+            "",
+            "```python",
+            *loading_lines(folder, plan.model.source),
+            "```",
+        ]
     path = folder / CARD
     write_text(path, "\n".join(lines) + "\n")
     return path

@@ -77,7 +77,7 @@ def show_result(plan: Plan, record: Record) -> None:
     if (folder / LORA_FILE).is_file():
         console = _console()
         console.print("\nUse the edit with plain diffusers and peft:", markup=False)
-        for line in loading_lines(folder, plan):
+        for line in loading_lines(folder, plan.model.source):
             console.print(f"  {line}", markup=False, soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vu_core import report
 from vu_core.costs import SUMMARIES as COSTS
 from vu_core.editfiles import LORA_FILE
 from vu_core.errors import VuError
@@ -107,11 +108,7 @@ def loading_lines(folder: Path, registry: Registry) -> list[str]:
         source = plan_model(read_run_file(folder / RUN_FILE).model, registry).source
     except VuError:
         source = "MODEL"
-    return [
-        "from diffusers import DiffusionPipeline",
-        f"pipe = DiffusionPipeline.from_pretrained({json.dumps(source)})",
-        f"pipe.load_lora_weights({json.dumps(str(folder))})",
-    ]
+    return report.loading_lines(folder, source)
 
 
 def summaries(registry: Registry) -> dict[str, str]:

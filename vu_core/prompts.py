@@ -8,9 +8,9 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Literal
-from urllib.error import URLError
 from urllib.parse import urlparse
 from urllib.request import urlopen
 
@@ -83,13 +83,10 @@ class PromptList:
             DataError: It is not there, or could not be fetched.
             ConfigError: It is another file, or lacks a column.
         """
-        content = self._content(download)
-        found = hashlib.sha256(content).hexdigest()
-        if found != self.sha256:
-            raise ConfigError(
-                f"'{self.path}' is not the published list: its sha256 is {found}, not {self.sha256}",
-                hint=f"Get it anew from {self.url}.",
-            )
+        if download and not self.path.is_file():
+            write_bytes(self.path, self._fetched())
+        content = self._stored()
+        self._check(content, str(self.path), f"Get it anew from {self.url}.")
         rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
         columns = rows[0].keys() if rows else ()
         for column in (self.prompt, self.seed, *self.where, *self.attributes.values()):
@@ -97,20 +94,29 @@ class PromptList:
                 raise ConfigError(f"'{self.file}' has no column '{column}'; its columns are {', '.join(columns)}")
         return [row for row in rows if all(row[column] == value for column, value in self.where.items())]
 
-    def _content(self, download: bool) -> bytes:
-        path = self.path
-        if not path.is_file() and download:
-            try:
-                with urlopen(self.url, timeout=60) as stream:  # the content is checked against its hash
-                    content = stream.read()
-            except (URLError, OSError) as error:
-                raise DataError(f"'{self.url}' could not be fetched: {error}") from error
-            write_bytes(path, content)
+    def _fetched(self) -> bytes:
+        """Return the list from the network; what else comes from there is not kept."""
         try:
-            return path.read_bytes()
+            with urlopen(self.url, timeout=60) as stream:
+                content: bytes = stream.read()
+        except (OSError, HTTPException, ValueError) as error:
+            raise DataError(f"'{self.url}' could not be fetched: {error}") from error
+        self._check(content, self.url, "Look at what is there now: it may have moved.")
+        return content
+
+    def _check(self, content: bytes, where: str, hint: str) -> None:
+        found = hashlib.sha256(content).hexdigest()
+        if found != self.sha256:
+            raise ConfigError(
+                f"'{where}' is not the published list: its sha256 is {found}, not {self.sha256}", hint=hint
+            )
+
+    def _stored(self) -> bytes:
+        try:
+            return self.path.read_bytes()
         except OSError as error:
             raise DataError(
-                f"the prompts '{self.file}' are not here: '{path}' cannot be read",
+                f"the prompts '{self.file}' are not here: '{self.path}' cannot be read",
                 hint=f"Pass --download to fetch {self.url}, or put it there; {DATA_DIR_VARIABLE} names the folder.",
             ) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from http.client import IncompleteRead
 
 import pytest
 
@@ -73,9 +74,20 @@ def test_wordings_tell_what_a_prompt_asks_for(tmp_path):
 
 
 def test_another_file_is_refused(tmp_path):
-    prompts = listed(tmp_path, TEXT + "3,a fox,10,b,fox\n")
+    prompts = listed(tmp_path)
+    prompts.path.parent.mkdir(parents=True)
+    prompts.path.write_text(TEXT + "3,a fox,10,b,fox\n")
     with pytest.raises(ConfigError, match=r"is not the published list: its sha256 is .*Get it anew from file://"):
         list(prompts.samples((CAT,), download=True))
+
+
+def test_what_the_network_gives_in_its_place_is_not_kept(tmp_path):
+    prompts = listed(tmp_path, "<html>Sign in to this network</html>")
+    with pytest.raises(ConfigError, match=r"'file://.*' is not the published list: its sha256 is .*it may have moved"):
+        list(prompts.samples((CAT,), download=True))
+    assert not prompts.path.exists()
+    (tmp_path / "server" / "list.csv").write_text(TEXT)
+    assert len(list(prompts.samples((CAT,), download=True))) == 3
 
 
 @pytest.mark.parametrize(
@@ -105,8 +117,17 @@ def test_what_is_refused(tmp_path, options, message):
         listed(tmp_path, **options)
 
 
-def test_a_list_that_cannot_be_fetched(tmp_path):
+def test_a_list_that_cannot_be_fetched(tmp_path, monkeypatch):
     prompts = listed(tmp_path)
     (tmp_path / "server" / "list.csv").unlink()
     with pytest.raises(DataError, match="could not be fetched"):
+        list(prompts.samples((CAT,), download=True))
+    with pytest.raises(DataError, match="'prompts' could not be fetched: unknown url type"):
+        list(listed(tmp_path, url="prompts").samples((CAT,), download=True))
+
+    def cut_short(*_args, **_kwargs):
+        raise IncompleteRead(b"n,prompt")
+
+    monkeypatch.setattr("vu_core.prompts.urlopen", cut_short)
+    with pytest.raises(DataError, match=r"could not be fetched: IncompleteRead\(8 bytes read\)"):
         list(prompts.samples((CAT,), download=True))

@@ -168,7 +168,7 @@ def read_schema(path: Path, what: str, schema: int, *, hint: str, reader: str = 
 
 @contextmanager
 def undamaged(path: Path) -> Iterator[None]:
-    """Make of the content of ``path`` what it describes.
+    """Say of ``path`` what is wrong with its values, where a block finds that they are not those it reads.
 
     Raises:
         RunError: A value is missing, unknown or of another type than is read here.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
+from vu_diffusers.families import STABLE_DIFFUSION
 from vu_diffusers.hub import wanted_files
 from vu_diffusers.model import load
 
@@ -48,24 +50,53 @@ def test_a_folder_has_no_revision(folders: dict[str, Path]) -> None:
         load(str(folders["sd1"]), revision="main")
 
 
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path], list[list[str]]]:
+    """Let the hub hold a folder and an old checkpoint; collects what is asked for."""
+
+    def hold(folder: Path) -> list[list[str]]:
+        asked: list[list[str]] = []
+        names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+
+        def model_info(_: object, source: str, revision: str | None) -> SimpleNamespace:
+            siblings = [SimpleNamespace(rfilename=name) for name in [*names, "x.ckpt"]]
+            return SimpleNamespace(siblings=siblings, sha=COMMIT)
+
+        def snapshot_download(source: str, revision: str, allow_patterns: list[str]) -> Path:
+            assert (source, revision) == ("tiny/pipeline", COMMIT)
+            asked.append(allow_patterns)
+            for name in allow_patterns:
+                (tmp_path / COMMIT / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(folder / name, tmp_path / COMMIT / name)
+            return tmp_path / COMMIT
+
+        monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+        return asked
+
+    return hold
+
+
 def test_fetching_asks_for_the_needed_files_at_one_commit(
-    monkeypatch: pytest.MonkeyPatch, folders: dict[str, Path], tmp_path: Path
+    fetched: Callable[[Path], list[list[str]]], folders: dict[str, Path]
 ) -> None:
-    asked = {}
-    snapshot = tmp_path / COMMIT
-    names = [path.relative_to(folders["sd1"]).as_posix() for path in folders["sd1"].rglob("*") if path.is_file()]
-
-    def model_info(_, source, revision):
-        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in [*names, "x.ckpt"]], sha=COMMIT)
-
-    def snapshot_download(source, revision, allow_patterns):
-        asked.update(source=source, revision=revision, files=allow_patterns)
-        return shutil.copytree(folders["sd1"], snapshot)
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    asked = fetched(folders["sd1"])
     assert load("tiny/pipeline", download=True).revision == COMMIT
-    assert asked == {"source": "tiny/pipeline", "revision": COMMIT, "files": sorted(names)}
+    names = [path.relative_to(folders["sd1"]).as_posix() for path in folders["sd1"].rglob("*") if path.is_file()]
+    assert asked == [["model_index.json"], sorted(names)]
+
+
+def test_of_a_pipeline_that_is_not_supported_the_index_alone_is_fetched(
+    fetched: Callable[[Path], list[list[str]]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "flux"
+    (folder / "transformer").mkdir(parents=True)
+    (folder / "transformer" / "model.safetensors").write_bytes(b"twelve billion numbers")
+    (folder / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    asked = fetched(folder)
+    with pytest.raises(ModelError, match=r"'tiny/pipeline' is a FluxPipeline.*not support"):
+        load("tiny/pipeline", download=True)
+    assert asked == [["model_index.json"]]
 
 
 def test_a_failed_fetch_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,6 +127,8 @@ def test_only_one_variant_and_no_pickle_is_fetched() -> None:
         "unet/diffusion_pytorch_model.safetensors.index.json",
         "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
         "unet/diffusion_pytorch_model-00002-of-00002.safetensors",
+        "vae_1_0/config.json",
+        "vae_1_0/diffusion_pytorch_model.safetensors",
     ]
     kept = [1, 5, 6, 7, 9, 10, 11, 14, 15, 16]
-    assert wanted_files(names) == sorted(names[index] for index in kept)
+    assert wanted_files(names, STABLE_DIFFUSION) == sorted(names[index] for index in kept)

@@ -41,7 +41,7 @@ def test_the_spec_is_valid_and_its_capabilities_are_offered(folder: Path) -> Non
 
 def test_sites_are_the_cross_attention_projections_in_forward_order(folder: Path, family: str) -> None:
     model = load(str(folder))
-    sites = model.sites()
+    sites = [site for site in model.sites() if site.role != "embedder"]
     pipe = build_pipeline(family=family)
     called: list[str] = []
     for name, module in pipe.unet.named_modules():
@@ -56,6 +56,24 @@ def test_sites_are_the_cross_attention_projections_in_forward_order(folder: Path
         assert (site.component, site.stream, site.bias, site.columns) == ("unet", "text", False, None)
         assert site.role == ("key" if site.path.endswith("to_k") else "value")
         assert torch.equal(model.tensor("unet", site.parameter), weight)
+
+
+def test_the_embedder_of_sdxl_reads_the_pooled_text_in_its_first_columns(folders: dict[str, Path]) -> None:
+    pipe = build_pipeline(family="sdxl")
+    seen: dict[str, torch.Tensor] = {}
+    pipe.unet.add_embedding.linear_1.register_forward_pre_hook(lambda _, args: seen.update(input=args[0]))
+    pipe("a cat", num_inference_steps=1, guidance_scale=1.0)
+    for model in (load(str(folders["sdxl"])), adopt(pipe)):
+        first = model.sites()[0]
+        assert (first.path, first.role, first.stream, first.bias) == (
+            "add_embedding.linear_1",
+            "embedder",
+            "pooled",
+            True,
+        )
+        assert first.shape == tuple(pipe.unet.add_embedding.linear_1.weight.shape) and first.columns == (0, 64)
+        pooled = model.encode(["a cat"]).states["pooled"][:, 0]
+        assert torch.allclose(seen["input"][:, slice(*first.columns)], pooled, atol=1e-5)
 
 
 def test_sites_follow_numbers_not_letters() -> None:

@@ -187,6 +187,19 @@ def test_overwriting_captions_of_the_data_come_first():
     assert found == {"0": "a red tree", "1": "a fish", "2": "A horse"}
 
 
+def test_a_caption_loses_every_forgotten_concept_that_it_names():
+    cat, noto = Concept(name="cat"), Concept(name="noto", kind="style")
+    request = Request(forget=(cat, noto), replace_with=(Concept(name="owl"), Concept(name="blob", kind="style")))
+    shows = {"object": "cat", "style": "noto"}
+    captions = {"both": "a cat in noto style", "one": "a cat", "other": "a dog in noto style"}
+    examples = [
+        Example(picture=Picture(id=id_, caption=caption, attributes=shows, load=list), caption=caption, size=(16, 16))
+        for id_, caption in captions.items()
+    ]
+    found = overwriting_captions(examples, request, Data(forget=request.forget, retain=()))
+    assert found == {"both": "an owl in blob style", "one": "an owl", "other": "a dog in blob style"}
+
+
 def test_a_picture_that_shows_nothing_forgotten_is_named():
     request = Request(forget=(Concept(name="cat"), Concept(name="dog")))
     example = Example(picture=Picture(id="odd", caption="a tree", load=list), caption="a tree", size=(16, 16))

@@ -96,16 +96,28 @@ def test_the_card_s_numbers_are_read_back_by_the_hub_s_own_library(run):
 def test_the_card_s_text_shows_table_and_how_to_load(run):
     text = card(run).text
     assert "| ua (%) | forget | 0.0 | 100.0 |" in text
-    assert f'pipe.load_lora_weights("{REPOSITORY}"' in text
+    assert 'from_pretrained("path/to/sd")' in text and f'pipe.load_lora_weights("{REPOSITORY}"' in text
     assert f"vu pull {REPOSITORY}" in text
     assert "contact-sheet.png" in text
 
 
 def test_the_base_model_is_named_where_it_is_one_of_a_hub(run):
     assert card(run).data.base_model is None
-    rewrite(run, model={"name": "CompVis/stable-diffusion-v1-4", "fingerprint": None})
-    data = card(run).data
-    assert (data.base_model, data.base_model_relation) == ("CompVis/stable-diffusion-v1-4", "adapter")
+    name = "CompVis/stable-diffusion-v1-4"
+    rewrite(run, model={"name": name, "fingerprint": None, "revision": "0" * 40})
+    found = card(run)
+    assert (found.data.base_model, found.data.base_model_relation) == (name, "adapter")
+    assert f'from_pretrained("{name}")' in found.text
+    rewrite(run, model={"name": "models/sd", "fingerprint": None, "revision": None})
+    assert card(run).data.base_model is None, "a folder"
+
+
+def test_an_edit_made_after_others_is_not_said_to_work_alone(run):
+    request = {"forget": ["cat"], "retain": [], "replace_with": [], "neighbours": ["dog"], "earlier": ["fox", "car"]}
+    rewrite(run, request=request)
+    found = card(run)
+    assert "after edits that made sd forget fox, car. They are not part of it" in found.text
+    assert "load_lora_weights" not in found.text and "lora" not in found.data.tags
 
 
 def test_a_run_without_numbers_has_a_card_too(run):

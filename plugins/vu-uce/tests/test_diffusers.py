@@ -33,11 +33,12 @@ def raw_pictures(pipe):
     return torch.from_numpy(drawn.images)
 
 
-@pytest.mark.parametrize("tokens", ["last", "aligned-tail"])
-def test_plain_diffusers_loads_the_edit(pipe, model, unlearn, tmp_path, tokens):
+@pytest.mark.parametrize(("tokens", "sites"), [("last", "key-value"), ("aligned-tail", "key-value"), ("last", "all")])
+def test_plain_diffusers_loads_the_edit(pipe, model, unlearn, tmp_path, tokens, sites):
     base = pictures(model)
     plain = raw_pictures(pipe)
-    edit = unlearn(model, "cat", replace_with=["house"], tokens=tokens, form="lora", data=None, regularization=0.01)
+    options = {"tokens": tokens, "sites": sites, "form": "lora", "regularization": 0.01}
+    edit = unlearn(model, "cat", replace_with=["house"], data=None, **options)
     with edit.applied(model):
         applied, ours = pictures(model), raw_pictures(pipe)
     assert torch.equal(pictures(model), base)
@@ -52,3 +53,22 @@ def test_plain_diffusers_loads_the_edit(pipe, model, unlearn, tmp_path, tokens):
     assert (ours - plain).abs().max() > 2e-3 and not torch.equal(applied, base)
     assert (theirs - ours).abs().max() < 1e-4
     assert torch.equal(switched_off, plain) and torch.equal(raw_pictures(pipe), plain)
+
+
+def test_all_sites_of_sdxl_include_its_pooled_text(unlearn):
+    pipe = build_pipeline(family="sdxl")
+    model = pytest.importorskip("vu_diffusers.model").adopt(pipe)
+    edit = unlearn(model, "cat", replace_with=["house"], sites="all", data=None, regularization=1e-6)
+    assert edit.info["ranks"] == {"text": 1, "pooled": 1}
+    cat, house = model.encode(["cat", "house"]).states["pooled"][:, 0]
+    layer = pipe.unet.add_embedding.linear_1
+
+    def outputs(pooled):
+        sizes = torch.ones(layer.in_features - len(pooled))
+        return layer(torch.cat([pooled, sizes])).detach()
+
+    before, wanted = outputs(cat), outputs(house)
+    with edit.applied(model):
+        after = outputs(cat)
+    assert (before - wanted).norm() > 0.1 and (after - wanted).norm() < 1e-3 * (before - wanted).norm()
+    assert set(unlearn(model, "cat", data=None).info["ranks"]) == {"text"}

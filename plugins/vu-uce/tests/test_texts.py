@@ -73,6 +73,24 @@ def test_a_free_guide_takes_the_concepts_place_in_the_datasets_prompts(dataset):
         edited(request, dataset.split(request), prompts="dataset")
 
 
+def test_a_guide_of_another_kind_is_not_paired_with_the_concepts_prompts(dataset):
+    request = Request(forget=(CAT,), replace_with=(NOTO,))
+    own = dataset.prompts
+    dataset.prompts = lambda concept: [*own(concept), f"any {concept.text}"] if concept == NOTO else own(concept)
+    assert edited(request, dataset.split(request), prompts="dataset") == {
+        ("a cat here", "a noto here"): 1,
+        ("one cat", "one noto"): 1,
+    }
+
+
+def test_prompts_that_cannot_be_paired_are_refused(dataset):
+    request = Request(forget=(CAT,), replace_with=(DOG,))
+    own = dataset.prompts
+    dataset.prompts = lambda concept: [*own(concept), "any dog"] if concept == DOG else own(concept)
+    with pytest.raises(ConfigError, match="2 prompts of 'cat' and 3 of 'dog'"):
+        edited(request, dataset.split(request), prompts="dataset")
+
+
 def test_debias_pairs_a_concept_with_all_attributes():
     options = {"technique": "debias", "attributes": ("male", "female"), "attribute_weights": (0.1, -0.1)}
     assert edited(Request(forget=(Concept(name="doctor"),)), **options) == {("doctor", "male", "female"): 1}

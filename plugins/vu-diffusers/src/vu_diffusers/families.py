@@ -28,11 +28,14 @@ class SiteRule:
         suffix: How their paths end: ``"attn2.to_k"``.
         role: ``"key"``, ``"value"`` or ``"embedder"``.
         stream: The text stream they read.
+        width: Where fewer than all input columns are the stream's, which come first: the component and the entry of
+            its configuration that say how many.
     """
 
     suffix: str
     role: Literal["key", "value", "embedder"]
     stream: str = TEXT
+    width: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +111,16 @@ STABLE_DIFFUSION_XL = Family(
     },
     tokenizers={"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"},
     penultimate=True,
-    rules=_UNET_RULES,
+    rules=(
+        *_UNET_RULES,
+        # Behind the pooled text stand the sizes of picture and crop.
+        SiteRule(
+            suffix="add_embedding.linear_1",
+            role="embedder",
+            stream=POOLED,
+            width=("text_encoder_2", "projection_dim"),
+        ),
+    ),
     options=("force_zeros_for_empty_prompt",),
     fixed={"add_watermarker": False},
     normalised_latents=True,
@@ -136,13 +148,13 @@ def family_of(pipeline: str, name: str) -> Family:
     return FAMILIES[pipeline]
 
 
-_STAGES = {"down_blocks": 0, "mid_block": 1, "up_blocks": 2}
+_STAGES = {"add_embedding": 0, "down_blocks": 1, "mid_block": 2, "up_blocks": 3}
 
 
 def _position(path: str) -> tuple[int, tuple[int, ...]]:
     """Return a U-Net module's place in the forward pass: stage, then the indices in its path.
 
-    ``down_blocks.1.attentions.0.transformer_blocks.10...`` is in stage 0 at (1, 0, 10).
+    ``down_blocks.1.attentions.0.transformer_blocks.10...`` is in stage 1 at (1, 0, 10).
     """
     stage = _STAGES.get(path.partition(".")[0], len(_STAGES))
     return stage, tuple(int(index) for index in re.findall(r"\.(\d+)(?=\.)", path))

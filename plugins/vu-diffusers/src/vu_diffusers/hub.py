@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from vu_core import ModelError
+from vu_diffusers.families import Family
+from vu_diffusers.sources import INDEX, read_index
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CONFIGS = (".json", ".txt")
 _VARIANT = re.compile(r"\.(fp16|bf16|non_ema|ema_only)(?=[.-])")
-_UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
 
 
 def find_folder(source: str, *, download: bool, revision: str | None) -> tuple[Path, str | None]:
@@ -24,7 +25,7 @@ def find_folder(source: str, *, download: bool, revision: str | None) -> tuple[P
         revision: Branch, tag or commit of a hub model; None for its default branch.
 
     Raises:
-        ModelError: The folder does not exist, or the hub model is not there or not fetched yet.
+        ModelError: The folder does not exist, or the hub model is not there, not fetched yet or of no supported family.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -41,17 +42,19 @@ def find_folder(source: str, *, download: bool, revision: str | None) -> tuple[P
     return folder, folder.name if _COMMIT.fullmatch(folder.name) else None
 
 
-def wanted_files(names: Iterable[str]) -> list[str]:
+def wanted_files(names: Iterable[str], family: Family) -> list[str]:
     """Return which files of a hub repository a pipeline needs.
 
-    Configurations, vocabularies and safetensors; of several variants of one component the one without
-    a suffix, as the loader prefers it. Pickle files and checkpoints at the top level are left out.
+    Configurations, vocabularies and safetensors of the components that its family has; of several variants of one the
+    one without a suffix, as the loader prefers it. Pickle files and checkpoints at the top level are left out.
 
     Args:
         names: Paths in the repository.
+        family: Of its pipeline.
     """
+    components = {"scheduler", *family.modules, *family.tokenizers.values()}
     paths = [PurePosixPath(name) for name in names]
-    inner = [path for path in paths if len(path.parts) == 2 and path.parts[0] not in _UNUSED]
+    inner = [path for path in paths if len(path.parts) == 2 and path.parts[0] in components]
     weights = [path for path in inner if ".safetensors" in path.name]
     plain = {path.parent for path in weights if not _VARIANT.search(path.name)}
     chosen = [path for path in weights if path.parent not in plain or not _VARIANT.search(path.name)]
@@ -79,8 +82,13 @@ def _fetched(source: str, revision: str | None) -> Path:
 
     try:
         info = HfApi().model_info(source, revision=revision)
-        files = wanted_files(file.rfilename for file in info.siblings or ())
+        # Some gigabytes are saved where the index alone shows that the pipeline is not supported.
+        index = snapshot_download(source, revision=info.sha, allow_patterns=[INDEX])
+        _, family = read_index(Path(index), source)
+        files = wanted_files((file.rfilename for file in info.siblings or ()), family)
         return Path(snapshot_download(source, revision=info.sha, allow_patterns=files))
+    except ModelError:
+        raise
     # The client's exceptions have no common base over its versions (requests, then httpx).
     except Exception as error:
         raise ModelError(

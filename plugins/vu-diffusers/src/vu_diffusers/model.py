@@ -158,7 +158,7 @@ class DiffusersModel(Diffusing):
         return self._source.tensor(component, name)
 
     def sites(self) -> Sequence[Site]:
-        """Return every key and value projection of cross-attention, in the order of the forward pass.
+        """Return every key and value projection of cross-attention, and what embeds pooled text, in forward order.
 
         Shapes come from the files' headers; no tensor is read.
 
@@ -178,6 +178,7 @@ class DiffusersModel(Diffusing):
                     role=rule.role,
                     stream=rule.stream,
                     shape=(rows, columns),
+                    columns=(0, int(self._source.config(rule.width[0])[rule.width[1]])) if rule.width else None,
                     bias=f"{path}.bias" in present,
                 )
             )

@@ -63,6 +63,20 @@ class Source(Protocol):
         """Return the sha256 (hex) of all that decides the pipeline's output."""
 
 
+def read_index(root: Path, name: str) -> tuple[Mapping[str, Any], Family]:
+    """Return what the index of the pipeline in folder ``root`` says, and the pipeline's family.
+
+    Raises:
+        ModelError: There is no index, or it names no supported family; ``name`` is what the user called the model.
+    """
+    if not (root / INDEX).is_file():
+        raise ModelError(
+            f"'{name}' is no pipeline: it has no {INDEX}", hint="Give a folder written by diffusers' save_pretrained."
+        )
+    index = read_json(root / INDEX)
+    return index, family_of(str(index.get("_class_name")), name)
+
+
 class FolderSource:
     """A pipeline saved in diffusers' folder format.
 
@@ -76,14 +90,8 @@ class FolderSource:
     """
 
     def __init__(self, root: Path, name: str) -> None:
-        if not (root / INDEX).is_file():
-            raise ModelError(
-                f"'{name}' is no pipeline: it has no {INDEX}",
-                hint="Give a folder written by diffusers' save_pretrained.",
-            )
         self.root = root
-        self.index = read_json(root / INDEX)
-        self.family = family_of(str(self.index.get("_class_name")), name)
+        self.index, self.family = read_index(root, name)
         self.options = {key: self.index[key] for key in self.family.options if key in self.index}
         for component, cls in self.family.modules.items():
             stored = self.index.get(component)

@@ -15,9 +15,10 @@ def overwriting_captions(examples: Sequence[Example], request: Request, data: Da
     """Return the overwriting caption s* of each example, by the example's id.
 
     It is the caption that the data gives for this picture, where it gives one. Otherwise it is the picture's own
-    caption with the forgotten concept's words replaced by those of its replacement, so that training, overwriting and
-    drawing share one wording. Where the request names no replacement, it is the dataset's nearest concept that is not
-    forgotten; without a dataset there is none, and the caption is empty: the picture is matched to no text at all.
+    caption with the words of every forgotten concept that it names replaced by those of its replacement, so that
+    training, overwriting and drawing share one wording. Where the request names no replacement, it is the dataset's
+    nearest concept that is not forgotten; without a dataset there is none, and the caption is empty: the picture is
+    matched to no text at all.
 
     Args:
         examples: Pictures of forgotten concepts.
@@ -49,20 +50,22 @@ def replacement_of(index: int, request: Request, data: Data) -> Concept | None:
 def _overwriting(example: Example, request: Request, data: Data) -> str:
     if example.overwrite is not None:
         return example.overwrite
-    index = _shown(example, request)
-    replacement = replacement_of(index, request, data)
-    if replacement is None:
-        return ""
-    return replace_concept(example.caption, request.forget[index], replacement)
+    caption = example.caption
+    for index in _named(example, request):
+        replacement = replacement_of(index, request, data)
+        if replacement is None:
+            return ""
+        caption = replace_concept(caption, request.forget[index], replacement)
+    return caption
 
 
-def _shown(example: Example, request: Request) -> int:
-    """Return which of the forgotten concepts the example shows; the only one when there is one."""
+def _named(example: Example, request: Request) -> list[int]:
+    """Return which forgotten concepts are to be replaced in the example's caption; the only one when there is one."""
     if len(request.forget) == 1:
-        return 0
-    for shows in (example.picture.shows, partial(names, example.caption)):
-        found = next((index for index, concept in enumerate(request.forget) if shows(concept)), None)
-        if found is not None:
+        return [0]
+    for shows in (partial(names, example.caption), example.picture.shows):
+        found = [index for index, concept in enumerate(request.forget) if shows(concept)]
+        if found:
             return found
     listed = ", ".join(f"'{concept.name}'" for concept in request.forget)
     raise RequestError(

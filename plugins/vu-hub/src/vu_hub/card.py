@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,7 +16,6 @@ from vu_core.tables import as_markdown, damage_line, pooled, short_name
 TAGS = ("machine-unlearning", "concept-erasure")
 
 _TASK = "text-to-image"
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+", re.ASCII)
 
 
 def card_text(
@@ -36,11 +34,12 @@ def card_text(
         public: The same as JSON values, without a path of this machine.
         repository: Where it goes: ``"org/name"``.
         license_name: As the hub names it; empty to state none.
-        lora: Whether plain diffusers can load the edit.
+        lora: Whether the edit has the form that plain diffusers loads; made after others, it does nothing by itself.
         sheet: Whether a contact sheet goes up too.
     """
-    source = str(public["model"]["name"])
-    base = source if source == record.model["name"] and _HUB_ID.fullmatch(source) else None
+    # A folder may be called org/name too, but has no commit.
+    base = public["model"]["name"] if record.model["revision"] else None
+    lora = lora and not record.request["earlier"]
     data = ModelCardData(
         base_model=base,
         base_model_relation="adapter" if base and lora else None,
@@ -51,7 +50,7 @@ def card_text(
         tags=[*TAGS, "lora"] if lora else list(TAGS),
         eval_results=list(eval_results(record)) or None,
     )
-    body = "\n".join(_body(record, public, repository, base or source, lora=lora, sheet=sheet))
+    body = "\n".join(_body(record, public, repository, base, lora=lora, sheet=sheet))
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n"))
 
 
@@ -83,16 +82,23 @@ def eval_results(record: Record) -> Iterator[EvalResult]:
 
 
 def _body(
-    record: Record, public: Mapping[str, Any], repository: str, base: str, *, lora: bool, sheet: bool
+    record: Record, public: Mapping[str, Any], repository: str, base: str | None, *, lora: bool, sheet: bool
 ) -> Iterator[str]:
-    unlearner, forgotten = public["unlearner"], ", ".join(public["request"]["forget"])
-    yield f"# {base} without {forgotten}"
+    unlearner, model = public["unlearner"], public["model"]["name"]
+    forgotten, earlier = (", ".join(public["request"][part]) for part in ("forget", "earlier"))
+    yield f"# {model} without {forgotten}"
     yield ""
     yield (
-        f"An edit that makes {base} forget {forgotten}, made by `{unlearner['name']}` "
+        f"An edit that makes {model} forget {forgotten}, made by `{unlearner['name']}` "
         f"({unlearner['plugin']} {unlearner['version']}) with preset `{unlearner['preset']}`, seed {public['seed']}. "
         "The base model is not part of it."
     )
+    if earlier:
+        yield ""
+        yield (
+            f"It was made after edits that made {model} forget {earlier}. They are not part of it: get them, and apply "
+            "them first. All numbers are of the model with them."
+        )
     if sheet:
         yield from ("", f"![before and after, same prompts and noise]({CONTACT_SHEET})")
     if record.results:
@@ -109,7 +115,7 @@ def _body(
             "```python",
             "from diffusers import DiffusionPipeline",
             "",
-            f'pipe = DiffusionPipeline.from_pretrained("{base}")',
+            f'pipe = DiffusionPipeline.from_pretrained("{base or f"path/to/{model}"}")',
             f'pipe.load_lora_weights("{repository}", weight_name="{LORA_FILE}")',
             "```",
             "",

@@ -181,13 +181,22 @@ class Lpips(PairMean):
         Raises:
             ComputeError: The scorer gives no finite features.
         """
-        difference = features(batch, "lpips") - features(_reference(batch), "lpips")
-        distances: list[float] = difference.square_().sum(dim=1).tolist()
-        return distances
+        pairs = zip(_checked(batch, "lpips"), _checked(_reference(batch), "lpips"), strict=True)
+        # One at a time: vgg has 122 numbers a pixel, 16 GB in float64 for a batch of 512 x 512.
+        return [float((now.double() - then.double()).square_().sum()) for now, then in pairs]
 
 
 def features(batch: Batch, role: str) -> torch.Tensor:
     """Return the features that the scorer in ``role`` gave: float64 (N, d), a copy.
+
+    Raises:
+        ComputeError: They are not one finite row a picture.
+    """
+    return _checked(batch, role).to(dtype=torch.float64, copy=True)
+
+
+def _checked(batch: Batch, role: str) -> torch.Tensor:
+    """Return the features that the scorer in ``role`` gave, (N, d), themselves.
 
     Raises:
         ComputeError: They are not one finite row a picture.
@@ -197,7 +206,7 @@ def features(batch: Batch, role: str) -> torch.Tensor:
         raise ComputeError(f"the scorer in the role '{role}' gives no features for each picture")
     if not bool(found.isfinite().all()):
         raise ComputeError(f"the scorer in the role '{role}' gives features that are not finite")
-    return found.to(dtype=torch.float64, copy=True)
+    return found
 
 
 def _reference(batch: Batch) -> Batch:

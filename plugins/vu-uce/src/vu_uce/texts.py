@@ -115,14 +115,23 @@ def _prompts(concept: Concept, config: UceConfig, dataset: Dataset | None) -> li
 def _guide_prompts(
     guide: Concept | str, concept: Concept, prompts: Sequence[str], config: UceConfig, dataset: Dataset | None
 ) -> list[str]:
-    """Return one prompt of ``guide`` for each of the prompts of the forgotten ``concept``."""
+    """Return one prompt of ``guide`` for each of the prompts of the forgotten ``concept``.
+
+    Those of two concepts of one kind belong together, one by one. Of other guides the words stand in for the concept's.
+    """
     text = guide if isinstance(guide, str) else guide.text
     if config.prompts != "dataset":
         phrases = _phrases(concept) if config.prompts == "expanded" else ()
         return [text, *(phrase.format(text) for phrase in phrases)]
-    known = _dataset(dataset, "prompts=dataset").concepts()
-    if isinstance(guide, Concept) and guide in known:
-        return list(_dataset(dataset, "prompts=dataset").prompts(guide))
+    known = _dataset(dataset, "prompts=dataset")
+    if isinstance(guide, Concept) and guide.kind == concept.kind and guide in known.concepts():
+        paired = list(known.prompts(guide))
+        if len(paired) != len(prompts):
+            raise ConfigError(
+                f"the dataset has {len(prompts)} prompts of '{concept.name}' and {len(paired)} of '{guide.name}'",
+                hint="As many are needed, to pair them; or use -o prompts=name.",
+            )
+        return paired
     if any(concept.text not in prompt for prompt in prompts):
         raise ConfigError(
             f"the dataset's prompts of '{concept.name}' do not all hold the words '{concept.text}'",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vu_core.evaluationplan import EvaluationPlan
     from vu_core.planning import Plan
     from vu_core.records import Record
+    from vu_core.runspec import RunSpec
     from vu_core.sampling import Folder
 
 CONTACT_SHEET = "contact-sheet.png"
@@ -65,13 +66,18 @@ def grid(pictures: Sequence[Any], columns: int) -> Picture:
     return sheet
 
 
-def loading_lines(folder: Path, source: str) -> list[str]:
-    r"""Return the lines of plain diffusers that load the edit in ``folder`` onto the model in ``source``, without vu.
+def loading_lines(folder: Path, spec: RunSpec, source: str) -> list[str]:
+    """Return the lines of plain diffusers that load a run's edit onto its model, without vu.
 
-    Example:
-        >>> print(loading_lines(Path("runs/uce-cat"), "C:\\models\\new")[1])
-        pipe = DiffusionPipeline.from_pretrained("C:\\models\\new")
+    There are none where the edit is no LoRA, or was made after others, without which it is not what was measured.
+
+    Args:
+        folder: Of the run.
+        spec: What was asked.
+        source: Folder or hub id of the model.
     """
+    if spec.after or not (folder / LORA_FILE).is_file():
+        return []
     model, edit = (json.dumps(text, ensure_ascii=False) for text in (source, str(folder)))
     return [
         "from diffusers import DiffusionPipeline",
@@ -109,15 +115,8 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
     ]
     if record.warnings:
         lines += ["", "## Warnings", "", *(f"- {sentence}" for sentence in record.warnings)]
-    if (folder / LORA_FILE).is_file():
-        lines += [
-            "",
-            "## Use it with plain diffusers and peft",
-            "",
-            "```python",
-            *loading_lines(folder, plan.model.source),
-            "```",
-        ]
+    if loading := loading_lines(folder, plan.spec, plan.model.source):
+        lines += ["", "## Use it with plain diffusers and peft", "", "```python", *loading, "```"]
     path = folder / CARD
     write_text(path, "\n".join(lines) + "\n")
     return path

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from vu_core.costs import with_costs
-from vu_core.editfiles import LORA_FILE
 from vu_core.report import CONTACT_SHEET, PAGE, loading_lines
 from vu_core.tables import damage_line, names_line, noise_line, rich_table
 
@@ -73,11 +72,10 @@ def measured_rows(plan: EvaluationPlan | None, *, compared: bool = True) -> dict
 def show_result(plan: Plan, record: Record) -> None:
     """Print what a run found and where it lies."""
     show_measured(record, kept=True)
-    folder = record.folder
-    if (folder / LORA_FILE).is_file():
+    if loading := loading_lines(record.folder, plan.spec, plan.model.source):
         console = _console()
         console.print("\nUse the edit with plain diffusers and peft:", markup=False)
-        for line in loading_lines(folder, plan.model.source):
+        for line in loading:
             console.print(f"  {line}", markup=False, soft_wrap=True)
 
 

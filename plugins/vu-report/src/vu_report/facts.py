@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from vu_core import report
 from vu_core.costs import SUMMARIES as COSTS
-from vu_core.editfiles import LORA_FILE
 from vu_core.errors import VuError
 from vu_core.events import EVENTS_FILE
 from vu_core.models import plan_model
@@ -101,14 +100,16 @@ def series(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def loading_lines(folder: Path, registry: Registry) -> list[str]:
-    """Return the lines of plain diffusers that load a run's edit; none where it is no LoRA."""
-    if not (folder / LORA_FILE).is_file():
+    """Return the lines of plain diffusers that load a run's edit; none where they cannot, or its run file is damaged."""
+    try:
+        spec = read_run_file(folder / RUN_FILE)
+    except VuError:
         return []
     try:
-        source = plan_model(read_run_file(folder / RUN_FILE).model, registry).source
+        source = plan_model(spec.model, registry).source
     except VuError:
         source = "MODEL"
-    return report.loading_lines(folder, source)
+    return report.loading_lines(folder, spec, source)
 
 
 def summaries(registry: Registry) -> dict[str, str]:

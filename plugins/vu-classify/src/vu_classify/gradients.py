@@ -70,7 +70,7 @@ def gradient_sum_by_image(
     each = vmap(grad(loss_of), in_dims=(None, 0, 0))
     sums = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     for batch in ctx.progress(batches, label="measure gradients"):
-        for images, labels in zip(batch.images.split(chunk), batch.labels.split(chunk), strict=True):
+        for images, labels in zip(*(torch.split(one, chunk) for one in (batch.images, batch.labels)), strict=True):
             found = each(parameters, images, labels)
             for name, total in sums.items():
                 total += of(found[name]).sum(0)

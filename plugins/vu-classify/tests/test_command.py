@@ -48,7 +48,7 @@ def test_it_writes_what_the_unlearner_returns_and_continues_where_it_stopped() -
             with edit.applied(model):
                 logits.append(model.classify(images).logits)
         torch.testing.assert_close(*logits, rtol=0, atol=0.05)
-    assert "3: 2 there already" in retrain("--forget", "3", "--count", "3", "--at-once", "1").stdout
+    assert "3, 1 of them new" in retrain("--forget", "3", "--count", "3", "--at-once", "1").stdout
     all_three = [f"retrained/3-{seed:03d}.safetensors" for seed in (1, 2, 3)]
     assert json.loads(retrain("--forget", "3", "--count", "3", "--json").stdout) == all_three
     assert [file.stat().st_mtime_ns for file in written] == times

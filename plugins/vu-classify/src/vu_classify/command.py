@@ -62,7 +62,8 @@ def retrain_command(
     with _screen.interruptible("the same command continues"):
         _carry_out(chosen, plan, missing, at_once, ctx)
     found = [str(file) for _, file in sorted({**there, **missing}.items())]
-    _screen.show_made({**rows, "use": f"vu run ... --retrained {out}"}, found, ctx.warnings, json_output=json_output)
+    rows |= {"models": f"{count}, {len(missing)} of them new", "use": f"vu run ... --retrained {out}"}
+    _screen.show_made(rows, found, ctx.warnings, json_output=json_output)
 
 
 def _files(out: Path, seeds: range, plan: UnlearnPlan, model: str) -> tuple[dict[int, Path], dict[int, Path]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vu_core.costs import with_costs
 from vu_core.editfiles import LORA_FILE
 from vu_core.files import atomic_path, write_text
-from vu_core.tables import as_markdown
+from vu_core.tables import as_markdown, no_reference_line
 from vu_core.types import Concept, Sample
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _explained(record: Record) -> str:
     """Return what the table's last columns are."""
     if any(result.reference is not None for result in record.results):
         return f"Retrained: mean of {len(record.retrained)} models that never learned what is forgotten"
-    return "Intervals are 95 %, of the change"
+    return "; ".join(filter(None, ("Intervals are 95 %, of the change", no_reference_line(record.results))))
 
 
 def _row_concepts(plan: EvaluationPlan) -> list[Concept]:

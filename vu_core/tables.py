@@ -84,13 +84,21 @@ def names_line(results: Sequence[Result]) -> str:
 
 
 def noise_line(results: Sequence[Result]) -> str:
-    """Return what the mark of changes within noise means, where the table has one; else nothing."""
+    """Return what the table's numbers are held against, and what the mark of changes within noise means, if any."""
     held = [result for result in results if result.reference is not None]
     if held:
         models = max(result.reference_n for result in held)
         mark = f"; {_NOISE} no farther than these from each other" if any(map(within_reference_noise, held)) else ""
         return f"retrained: mean of {models} models that never learned what is forgotten{mark}"
-    return f"{_NOISE} within noise: the interval holds 0" if any(map(within_noise, pooled(results))) else ""
+    mark = f"{_NOISE} within noise: the interval holds 0" if any(map(within_noise, pooled(results))) else ""
+    return "; ".join(filter(None, (no_reference_line(results), mark)))
+
+
+def no_reference_line(results: Sequence[Result]) -> str:
+    """Return that numbers which should be near those of retrained models have none beside them; else nothing."""
+    wanted = any(result.direction == "reference" for result in results)
+    lacking = wanted and all(result.reference is None for result in results)
+    return "no reference: there is no number of a model that never learned what is forgotten" if lacking else ""
 
 
 def damage_line(results: Sequence[Result], neighbours: Sequence[str] = ()) -> str:

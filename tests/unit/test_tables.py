@@ -67,6 +67,13 @@ def test_a_change_within_noise_is_marked_and_the_mark_explained():
     assert (noise_line([SHARE, noise]), noise_line([SHARE, PAIRS])) == ("~ within noise: the interval holds 0", "")
 
 
+def test_the_table_says_that_it_has_no_reference():
+    alone = replace(SHARE, direction="reference", ideal=None)
+    assert "no reference" in noise_line([alone])
+    assert "no reference" not in noise_line([replace(alone, reference=99.0, reference_n=3), alone])
+    assert "no reference" not in noise_line([SHARE])
+
+
 def test_a_change_has_signs():
     assert as_markdown([SHARE, PAIRS])[2:] == [
         "| ua (%) | forget | 2.0 | 100.0 | +98.0 | +91.3 … +99.9 | 12 |",

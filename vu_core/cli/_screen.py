@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,14 +110,32 @@ def show_measured(record: Record, *, kept: bool) -> None:
         console.print(f"report         {folder / PAGE}", markup=False, soft_wrap=True)
 
 
-def interrupt_on_terminate() -> None:
-    """Let a polite request to end (SIGTERM) be what Ctrl-C is."""
+def show_made(rows: Mapping[str, str], values: object, warnings: Sequence[str] = (), *, json_output: bool) -> None:
+    """Print what a command made: ``values`` as JSON, or ``rows``, and then the warnings."""
+    if json_output:
+        typer.echo(json.dumps(values, indent=2))
+        return
+    show_rows(rows, json_output=False)
+    _say_list(_console(), "warning", warnings)
+
+
+@contextmanager
+def interruptible(continued: str) -> Iterator[None]:
+    """Let Ctrl-C, or a polite request to end (SIGTERM), end the command, which says how it is ``continued``."""
     import signal
+
+    from vu_core import progress
+    from vu_core.cli import INTERRUPTED
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        progress.say(f"interrupted; {continued}")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _console() -> Console:

@@ -130,18 +130,13 @@ def _time_left(seconds: list[float], left: int) -> str:
 def _carry_out(plan: BenchPlan, folder: Path, registry: Registry, trackers: Trackers, *, json_output: bool) -> None:
     from vu_core import progress
     from vu_core.bench import carry_out
-    from vu_core.cli import INTERRUPTED, _bench_screen
-    from vu_core.cli._screen import interrupt_on_terminate
+    from vu_core.cli import _bench_screen
+    from vu_core.cli._screen import interruptible
     from vu_core.stages import Surface
 
-    interrupt_on_terminate()
     surface = Surface(track=progress.track, say=progress.say, trackers=trackers)
-    try:
-        with progress.together():
-            record = carry_out(plan, folder, registry, surface)
-    except KeyboardInterrupt:
-        progress.say(f"interrupted; the same command continues in {folder}")
-        raise typer.Exit(INTERRUPTED) from None
+    with interruptible(f"the same command continues in {folder}"), progress.together():
+        record = carry_out(plan, folder, registry, surface)
     if json_output:
         typer.echo(record.as_json(), nl=False)
     else:

@@ -115,22 +115,18 @@ def _carry_out(
 
     from vu_core import progress
     from vu_core.api import load_model
-    from vu_core.cli import INTERRUPTED, _screen
+    from vu_core.cli import _screen
     from vu_core.measuring import check_folder, measure_model
     from vu_core.stages import Surface
 
     if out is not None:
         check_folder(out)
     model = load_model(model_name, **loading)
-    _screen.interrupt_on_terminate()
     surface = Surface(track=progress.track, say=progress.say)
     with nullcontext(out) if out else TemporaryDirectory(prefix="vu-") as folder:
-        try:
-            kept = out is not None
+        kept = out is not None
+        with _screen.interruptible("the same command continues, as pictures drawn so far are kept"):
             record = measure_model(plan, model, subject.edits, Path(folder), registry, surface, kept=kept)
-        except KeyboardInterrupt:
-            progress.say("interrupted; the same command continues, as pictures drawn so far are kept")
-            raise typer.Exit(INTERRUPTED) from None
         if json_output:
             typer.echo(record.as_json(), nl=False)
         else:

@@ -94,7 +94,7 @@ def _carry_out(
     spec: Any, out: Path | None, tracker: Sequence[str], *, quick: bool, dry_run: bool, resume: bool, json_output: bool
 ) -> None:
     from vu_core import progress
-    from vu_core.cli import INTERRUPTED, _screen
+    from vu_core.cli import _screen
     from vu_core.models import load
     from vu_core.planning import plan_run
     from vu_core.registry import Registry
@@ -112,15 +112,11 @@ def _carry_out(
     asked = plan.spec
     model = load(plan.model, device=asked.device, dtype=asked.dtype, download=asked.download, revision=asked.revision)
     open_folder(folder, plan, resume=resume)
-    _screen.interrupt_on_terminate()
     surface = Surface(track=progress.track, say=progress.say, trackers=trackers)
     if plan.spec.preset != "none":
         progress.say(f"preset '{plan.spec.preset}' of model '{plan.model.name}'; --preset none uses published values")
-    try:
+    with _screen.interruptible(f"continue with: vu run --resume --out {folder}"):
         record = run(plan, model, folder, registry, surface)
-    except KeyboardInterrupt:
-        progress.say(f"interrupted; continue with: vu run --resume --out {folder}")
-        raise typer.Exit(INTERRUPTED) from None
     if json_output:
         typer.echo(record.as_json(), nl=False)
     else:

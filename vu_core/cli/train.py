@@ -67,25 +67,15 @@ def _plan_rows(plan: TrainingPlan, out: Path) -> dict[str, str]:
 
 
 def _carry_out(plan: TrainingPlan, out: Path, *, resume: bool, json_output: bool) -> None:
-    import json
-
     from vu_core import progress
-    from vu_core.cli import INTERRUPTED, _screen
+    from vu_core.cli import _screen
     from vu_core.stages import Surface
     from vu_core.training import train_model
 
-    _screen.interrupt_on_terminate()
-    try:
+    with _screen.interruptible("the same command with --resume continues"):
         facts = train_model(plan, out, Surface(track=progress.track, say=progress.say), resume=resume)
-    except KeyboardInterrupt:
-        progress.say("interrupted; the same command with --resume continues")
-        raise typer.Exit(INTERRUPTED) from None
-    if json_output:
-        typer.echo(json.dumps(facts, indent=2))
-        return
-    _screen.show_rows({**_measured(facts), "seconds": str(facts["seconds"]), "folder": str(out)}, json_output=False)
-    for warning in facts["warnings"]:
-        typer.echo(f"warning: {warning}")
+    rows = {**_measured(facts), "seconds": str(facts["seconds"]), "folder": str(out)}
+    _screen.show_made(rows, facts, facts["warnings"], json_output=json_output)
 
 
 def _measured(facts: dict[str, Any]) -> dict[str, str]:

@@ -48,7 +48,9 @@ def test_it_writes_what_the_unlearner_returns_and_continues_where_it_stopped() -
             with edit.applied(model):
                 logits.append(model.classify(images).logits)
         torch.testing.assert_close(*logits, rtol=0, atol=0.05)
-    assert "1 retrained models in retrained" in retrain("--forget", "3", "--count", "3", "--at-once", "1").stdout
+    assert "3, 1 of them new" in retrain("--forget", "3", "--count", "3", "--at-once", "1").stdout
+    all_three = [f"retrained/3-{seed:03d}.safetensors" for seed in (1, 2, 3)]
+    assert json.loads(retrain("--forget", "3", "--count", "3", "--json").stdout) == all_three
     assert [file.stat().st_mtime_ns for file in written] == times
     model = vu.load_model("digits", device="cpu")
     measured = vu.evaluate(model, forget="3", metrics="unlearning_accuracy", retrained=["retrained"], out="measured")
@@ -61,3 +63,13 @@ def test_other_pictures_to_forget_are_another_set_of_models() -> None:
     found = {file.name: read_edit(file).info["data"] for file in Path("retrained").iterdir()}
     assert sorted(found) == ["random-001.safetensors", "random-002.safetensors"]
     assert found["random-001.safetensors"] != found["random-002.safetensors"]
+
+
+def test_models_of_something_else_are_not_written_over() -> None:
+    retrain("--forget", "samples:random", "--data", "samples=0.1", "--count", "1")
+    before = Path("retrained/random-001.safetensors").read_bytes()
+    asked = ["--forget", "samples:random", "--data", "samples=0.2", "--count", "2", "--seed", "0"]
+    found = CliRunner().invoke(app, ["retrain", "--out", "retrained", *asked])
+    assert found.exit_code == 2 and "Choose another folder with --out" in found.output
+    assert Path("retrained/random-001.safetensors").read_bytes() == before
+    assert len(list(Path("retrained").iterdir())) == 1

@@ -308,13 +308,17 @@ def test_jit_gradient(detach):
 
 
 @pytest.mark.parametrize(("detach", "expected"), [(False, 1.0), (True, -10.0)])
-def test_jit_slope_of_a_line(detach, expected):
+def test_jit_slope_of_a_line(detach, expected, monkeypatch):
     """f(x) = 2 x at x = 1 with ξ = 0.1: the released gradient is −10, the full one 1."""
+    noise = torch.tensor([0.0, 0.1, 0.0], dtype=torch.float64)[:, None, None, None]
+    monkeypatch.setattr(torch, "randn", lambda *size, generator: noise)
+    # Between pictures that do not move, so that clamping to the batch's range undoes nothing.
+    images = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)[:, None, None, None]
     slope = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-    x, moved = torch.tensor(1.0, dtype=torch.float64), torch.tensor(1.1, dtype=torch.float64)
-    other = slope * moved
-    ratio = (slope * x - (other.detach() if detach else other)).abs() / (x - moved).abs()
+    config = JitConfig(noise=1.0, samples=1, detach_perturbed=detach)
+    ratio = roughness(lambda x: slope * x.flatten(1), images, config, torch.Generator())
     (gradient,) = torch.autograd.grad(ratio, slope)
+    assert ratio.item() == pytest.approx(2.0, rel=1e-9)
     assert gradient.item() == pytest.approx(expected, rel=1e-9)
 
 

@@ -7,10 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_worlds import LinearWorld, unlearn
+from small_worlds import LinearWorld, SmallModel, unlearn
 from torch import nn
+from vu_classify.gradients import gradient_sum_by_image
 from vu_classify.plugin import vu_unlearners
 from vu_classify.random_label import random_labels
+from vu_train.batches import Batches
+from vu_train.classifying import mean_cross_entropy
+from vu_train.labelled import LabelledImages
 
 from vu_core import ComputeError, Concept, ModelError, RequestError
 from vu_core.context import RunContext
@@ -186,6 +190,26 @@ def test_importance_of_single_images_does_not_depend_on_batches(tmp_path):
             torch.testing.assert_close(other.tensors[key], tensor, rtol=1e-4, atol=1e-6)
 
 
+def test_no_more_gradients_of_single_images_are_held_than_allowed(ctx, monkeypatch):
+    network = LinearWorld().network
+    parameters = sum(one.numel() for one in network.parameters())
+    images = LabelledImages(images=torch.rand(5, 3, 2, 2), labels=torch.tensor([0, 1, 2, 0, 1]), ids=tuple("abcde"))
+    batches = Batches(images, 5, network)
+    monkeypatch.setattr("vu_classify.gradients._AT_ONCE", 2 * parameters)
+    held = []
+
+    def noted(gradient):
+        held.append(len(gradient))
+        return gradient.square()
+
+    found = gradient_sum_by_image(network, batches, mean_cross_entropy, ctx, of=noted)
+    assert max(held) == 2
+    monkeypatch.undo()
+    whole = gradient_sum_by_image(network, batches, mean_cross_entropy, ctx, of=torch.square)
+    for name, total in whole.items():
+        torch.testing.assert_close(found[name], total)
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_killed_run_ends_with_the_same_bits(tmp_path, name):
     config = options(name, rewind=True) if name == "scrub" else options(name)
@@ -279,6 +303,17 @@ def test_special_cases_are_the_methods_they_contain(tmp_path):
     for key, tensor in tuned.tensors.items():
         torch.testing.assert_close(ng.tensors[key], tensor, rtol=0, atol=1e-7)
     assert not found("fine-tune", 5, **eval_mode).info["changed_buffers"]
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_jit_drops_nothing_in_eval_mode(tmp_path, mode):
+    def found(share):
+        world = LinearWorld()
+        model = SmallModel(nn.Sequential(world.network[0], nn.Dropout(share), world.network[1]), world.classes)
+        where = RunContext(out_dir=tmp_path / str(share))
+        return unlearn("jit", model, world.dataset, where, mode=mode).sha256()
+
+    assert (found(0.5) == found(0.0)) is (mode == "eval")
 
 
 def test_gradient_ascent_says_what_ended_it(tmp_path):

@@ -12,7 +12,6 @@ import torch
 from torchmetrics.classification import BinaryAUROC, MulticlassAccuracy
 from torchmetrics.regression import JensenShannonDivergence
 from vu_metrics_classify import features
-from vu_metrics_classify.accuracies import accuracy
 from vu_metrics_classify.config import (
     DistributionConfig,
 )
@@ -49,14 +48,14 @@ def softmax(row: list[float]) -> list[float]:
 
 
 def test_of_equal_logits_the_first_counts():
-    assert accuracy(torch.zeros(2, 3), torch.tensor([0, 1])) == 50.0
+    assert features.correctness(torch.zeros(2, 3), torch.tensor([0, 1])).mean() == 0.5
 
 
 def test_accuracy_pools_pictures_where_the_library_averages_classes():
     labels, predicted = torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 1, 2])
     macro, micro = MulticlassAccuracy(3), MulticlassAccuracy(3, average="micro")
     assert float(macro(predicted, labels)) == pytest.approx(0.8333, abs=1e-4)
-    assert 100 * float(micro(predicted, labels)) == accuracy(torch.eye(3)[predicted], labels)
+    assert float(micro(predicted, labels)) == features.correctness(torch.eye(3)[predicted], labels).mean()
 
 
 def test_gaps():

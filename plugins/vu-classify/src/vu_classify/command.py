@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from vu_core.context import RunContext
     from vu_core.models import ModelPlan
     from vu_core.planning import UnlearnPlan
 
@@ -31,8 +32,10 @@ def retrain_command(
 
     Example: vu retrain --forget 3 --count 100 --out retrained
     """
+    from vu_core import progress
     from vu_core.cli import _screen
     from vu_core.cli._arguments import DATA, names, pairs
+    from vu_core.context import RunContext
     from vu_core.models import plan_model
     from vu_core.planning import plan_unlearning, resolve_device
     from vu_core.registry import Registry
@@ -44,63 +47,61 @@ def retrain_command(
     registry = Registry.discover()
     chosen = plan_model(spec.model, registry, registry.get("unlearner", RETRAIN).spec.families)
     plan = plan_unlearning(spec, chosen, registry)
-    missing = [one for one in range(seed, seed + count) if one not in _seeds_in(out, plan)]
+    there, missing = _files(out, range(seed, seed + count), plan, chosen.name)
+    rows = {
+        "model": chosen.name,
+        "forget": ", ".join(spec.forget),
+        "models": f"{count}: {len(there)} there already",
+        "at once": str(at_once),
+        "folder": str(out),
+    }
     if dry_run:
-        rows = {
-            "model": chosen.name,
-            "forget": ", ".join(spec.forget),
-            "models": f"{count}: {count - len(missing)} there already",
-            "at once": str(at_once),
-            "folder": str(out),
-        }
         _screen.show_rows(rows, json_output=json_output)
         return
-    parts = [missing[start : start + at_once] for start in range(0, len(missing), at_once)]
-    _carry_out(chosen, plan, parts, out, resolve_device(device), json_output=json_output)
+    ctx = RunContext(out_dir=out, device=resolve_device(device), track=progress.track)
+    with _screen.interruptible("the same command continues"):
+        _carry_out(chosen, plan, missing, at_once, ctx)
+    found = [str(file) for _, file in sorted({**there, **missing}.items())]
+    rows |= {"models": f"{count}, {len(missing)} of them new", "use": f"vu run ... --retrained {out}"}
+    _screen.show_made(rows, found, ctx.warnings, json_output=json_output)
 
 
-def _seeds_in(folder: Path, plan: UnlearnPlan) -> set[Any]:
-    """Return the seeds of the models in ``folder`` that were retrained without the same of the same data."""
+def _files(out: Path, seeds: range, plan: UnlearnPlan, model: str) -> tuple[dict[int, Path], dict[int, Path]]:
+    """Return by seed the files in ``out`` of ``model`` retrained so, and those that are still to be made.
+
+    Raises:
+        RunError: A file to be made is there, and is of something else.
+    """
+    import re
+
+    from vu_core import RunError
     from vu_core.editfiles import read_header
     from vu_core.retrained import find_others
 
-    files = find_others([folder], plan.request, plan.facts).retrained if folder.is_dir() else ()
-    return {header.info.get("seed") for header in map(read_header, files) if header is not None}
+    known = find_others([out], plan.request, plan.facts).retrained if out.is_dir() else ()
+    headers = {file: header for file in known if (header := read_header(file)) is not None}
+    made = {one.info["seed"]: file for file, one in headers.items() if one.info.get("model") == model}
+    forgotten = re.sub(r"[^\w.-]+", "-", "-".join(concept.name for concept in plan.request.forget))
+    missing = {seed: out / f"{forgotten}-{seed:03d}.safetensors" for seed in seeds if seed not in made}
+    for file in missing.values():
+        if file.exists():
+            hint = "Choose another folder with --out."
+            raise RunError(f"'{file}' is of another model, or of other pictures to forget", hint=hint)
+    return {seed: made[seed] for seed in seeds if seed in made}, missing
 
 
-def _carry_out(
-    chosen: ModelPlan, plan: UnlearnPlan, parts: list[list[int]], out: Path, device: str, *, json_output: bool
-) -> None:
-    import json
-    import re
+def _carry_out(chosen: ModelPlan, plan: UnlearnPlan, files: dict[int, Path], at_once: int, ctx: RunContext) -> None:
+    """Retrain a model for each seed of ``files``, and write each into its file."""
     from dataclasses import replace
 
     from vu_classify.retrain import retrain_together
-    from vu_core import progress
-    from vu_core.cli import INTERRUPTED, _screen
-    from vu_core.context import RunContext
     from vu_core.editfiles import write_edit
     from vu_core.models import load
     from vu_core.unlearning import stamped
 
-    _screen.interrupt_on_terminate()
-    forgotten = re.sub(r"[^\w.-]+", "-", "-".join(concept.name for concept in plan.request.forget))
-    written = []
-    try:
-        model = load(chosen, device=device, dtype="float32", download=False, revision="")
-        ctx = RunContext(out_dir=out, device=device, track=progress.track)
-        for seeds in parts:
-            edits = retrain_together(model, plan.request, plan.data, ctx, seeds)
-            for seed, edit in zip(seeds, edits, strict=True):
-                file = out / f"{forgotten}-{seed:03d}.safetensors"
-                write_edit(stamped(edit, replace(plan, seed=seed), model), file)
-                written.append(str(file))
-    except KeyboardInterrupt:
-        progress.say("interrupted; the same command continues")
-        raise typer.Exit(INTERRUPTED) from None
-    if json_output:
-        typer.echo(json.dumps(written, indent=2))
-        return
-    typer.echo(f"{len(written)} retrained models in {out}; hold a run against them with --retrained {out}")
-    for warning in ctx.warnings:
-        typer.echo(f"warning: {warning}")
+    model = load(chosen, device=ctx.device, dtype="float32", download=False, revision="")
+    for start in range(0, len(files), at_once):
+        seeds = list(files)[start : start + at_once]
+        edits = retrain_together(model, plan.request, plan.data, ctx, seeds)
+        for seed, edit in zip(seeds, edits, strict=True):
+            write_edit(stamped(edit, replace(plan, seed=seed), model), files[seed])

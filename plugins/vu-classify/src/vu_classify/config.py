@@ -262,8 +262,11 @@ class JitConfig:
     )
     samples: int = field(default=25, metadata={"help": "perturbations an image", "ge": 1, "symbol": "N"})
     batch_size: int = field(default=64, metadata={"help": "images a step", "ge": 1})
-    batch_norm: Literal["train", "eval"] = field(
-        default="eval", metadata={"help": "eval: BatchNorm takes its running statistics, which stay"}
+    mode: Literal["train", "eval"] = field(
+        default="eval",
+        metadata={
+            "help": "of the network; in eval BatchNorm takes its running statistics, which stay, and nothing is dropped"
+        },
     )
     detach_perturbed: bool = field(
         default=False, metadata={"help": "no gradient through the perturbed images' answers, as the released code does"}

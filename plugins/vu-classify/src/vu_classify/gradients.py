@@ -67,12 +67,13 @@ def gradient_sum_by_image(
         one = ImageBatch(images=image[None], labels=label[None], positions=label[None], ids=())
         return loss(call, one)  # type: ignore[arg-type]
 
-    each = vmap(grad(loss_of), in_dims=(None, 0, 0), chunk_size=chunk)
+    each = vmap(grad(loss_of), in_dims=(None, 0, 0))
     sums = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     for batch in ctx.progress(batches, label="measure gradients"):
-        found = each(parameters, batch.images, batch.labels)
-        for name, total in sums.items():
-            total += of(found[name]).sum(0)
+        for images, labels in zip(*(torch.split(one, chunk) for one in (batch.images, batch.labels)), strict=True):
+            found = each(parameters, images, labels)
+            for name, total in sums.items():
+                total += of(found[name]).sum(0)
     return _finite(sums)
 
 

@@ -29,6 +29,8 @@ class Jit:
         generator = generator_of(ctx.seed, "perturbations")
 
         def loss(network: torch.nn.Module, batch: ImageBatch) -> torch.Tensor:
+            if config.mode == "eval":
+                network.eval()
             return roughness(network, batch.images, config, generator)
 
         if config.accumulate:
@@ -76,5 +78,4 @@ def _settings(config: JitConfig) -> EpochSettings:
         momentum=0.0,
         weight_decay=0.0,
         batch_size=config.batch_size,
-        batch_norm=config.batch_norm,
     )

@@ -1,4 +1,4 @@
-"""Accuracies of what is forgotten and kept, and how far they are from those of retrained models."""
+"""Accuracies of what is forgotten and kept."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ from vu_metrics_classify.features import correctness
 Chosen = Callable[[Sample], bool]
 
 
-def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """Return the percentage of pictures whose largest logit, the first of equals, is their label's."""
-    return SUCCESS * float(correctness(logits, labels).mean())
-
-
 class Accuracy(AnswerMetric):
     """Percentage of pictures told right, pooled over pictures: never a mean of classes' accuracies."""
 
@@ -30,6 +25,12 @@ class Accuracy(AnswerMetric):
     def values(self, answered: Answered) -> torch.Tensor:
         """Return a percentage a picture: float64 (n,)."""
         return SUCCESS * correctness(answered.logits, answered.labels)
+
+    def percentage(self, answered: Answered) -> tuple[float | None, str]:
+        """Return the number of the first group, None where it has no picture; and what its note says, if anything."""
+        _, chosen = next(self.sets())
+        part = answered.where(chosen)
+        return float(self.values(part).mean()) if len(part) else None, ""
 
     def measured(self, answered: Answered) -> list[Measurement]:
         """Return the pooled groups that have pictures, and every class among them by name."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
-from vu_core import Measurement
+from vu_core import Concept, Measurement, Request
 from vu_core.splits import TEST, TRAIN
 from vu_core.types import ALL
-from vu_metrics_classify.accuracies import accuracy
+from vu_metrics_classify.accuracies import Accuracy, ForgetAccuracy, RetainAccuracy, TestAccuracy
 from vu_metrics_classify.answered import SUCCESS, Answered, AnswerMetric
 from vu_metrics_classify.config import SvcConfig
-from vu_metrics_classify.membership import attacked_by_svc
+from vu_metrics_classify.membership import SvcAttack
 
 MODELS = 3
 """Retrained models that a reference needs."""
@@ -44,17 +45,21 @@ def tug_of_war(found: Sequence[float], retrained: Sequence[Sequence[float]]) -> 
 
 
 class Gap(AnswerMetric):
-    """A number that joins several percentages of a model and of retrained ones."""
+    """A number that joins percentages which other metrics measure, of a model and of retrained ones.
 
-    def percentages(self, answered: Answered) -> tuple[Mapping[str, float | None], str]:
-        """Return the accuracies on D_f, D_r and D_t,r, None where there is no picture, and a note."""
-        sets = {
-            "pictures to forget": self.forgotten(TRAIN),
-            "retained pictures": self.retained(TRAIN),
-            "test pictures": self.retained(TEST),
-        }
-        parts = {name: answered.where(chosen) for name, chosen in sets.items()}
-        return {name: accuracy(one.logits, one.labels) if len(one) else None for name, one in parts.items()}, ""
+    Attributes:
+        joins: These metrics, by what they need.
+    """
+
+    joins: ClassVar[Mapping[str, type[Accuracy | SvcAttack]]] = {
+        "pictures to forget": ForgetAccuracy,
+        "retained pictures": RetainAccuracy,
+        "test pictures": TestAccuracy,
+    }
+
+    def __init__(self, *, request: Request, neighbours: Sequence[Concept] = (), config: Any = None) -> None:
+        super().__init__(request=request, neighbours=neighbours, config=config)
+        self._joined = {name: metric(request=request, config=config) for name, metric in self.joins.items()}
 
     def joined(self, found: Sequence[float], retrained: Sequence[Sequence[float]]) -> float:
         """Return the number, of a model's percentages and of those of each retrained model."""
@@ -65,13 +70,15 @@ class Gap(AnswerMetric):
         models = len(answered.beside)
         if models < MODELS:
             return [self._result(answered, None, f"{models} retrained models to compare with, {MODELS} are needed")]
-        found, note = self.percentages(answered)
-        missing = [name for name, value in found.items() if value is None]
-        if missing:
-            return [self._result(answered, None, note or f"there are no {missing[0]}")]
-        others = [self.percentages(one)[0] for one in answered.beside]
+        found, *others = (
+            [metric.percentage(one) for metric in self._joined.values()] for one in (answered, *answered.beside)
+        )
+        for name, (value, note) in zip(self._joined, found, strict=True):
+            if value is None:
+                return [self._result(answered, None, note or f"there are no {name}")]
+        notes = [*dict.fromkeys(note for _, note in found), _NO_INTERVAL]
         value = self.joined(_numbers(found), [_numbers(one) for one in others])
-        return [self._result(answered, value, "; ".join(filter(None, (note, _NO_INTERVAL))))]
+        return [self._result(answered, value, "; ".join(filter(None, notes)))]
 
     def _result(self, answered: Answered, value: float | None, note: str) -> Measurement:
         splits = (TRAIN, TEST)
@@ -83,12 +90,7 @@ class AverageGap(Gap):
     """Mean distance to retrained models of UA, RA, TA and the support-vector attack's number, in points."""
 
     config: SvcConfig
-
-    def percentages(self, answered: Answered) -> tuple[Mapping[str, float | None], str]:
-        """Return the three accuracies and the attack's number."""
-        found, _ = super().percentages(answered)
-        _, outside, note = attacked_by_svc(self, answered, self.config)
-        return {**found, "numbers of the attack": float(outside.mean()) if len(outside) else None}, note
+    joins: ClassVar = {**Gap.joins, "pictures for the attack": SvcAttack}
 
     def joined(self, found: Sequence[float], retrained: Sequence[Sequence[float]]) -> float:
         """Return the mean distance."""
@@ -103,5 +105,5 @@ class TugOfWar(Gap):
         return tug_of_war([one / SUCCESS for one in found], [[one / SUCCESS for one in row] for row in retrained])
 
 
-def _numbers(found: Mapping[str, float | None]) -> list[float]:
-    return [value for value in found.values() if value is not None]
+def _numbers(found: Sequence[tuple[float | None, str]]) -> list[float]:
+    return [value for value, _ in found if value is not None]

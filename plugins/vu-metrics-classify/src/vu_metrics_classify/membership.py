@@ -86,42 +86,46 @@ def subset(answered: Answered, most: int, *, seed: int, purpose: str) -> Answere
     return answered.at(sorted(places[:most]))
 
 
-def attacked_by_svc(metric: AnswerMetric, answered: Answered, config: SvcConfig) -> tuple[Answered, torch.Tensor, str]:
-    """Return D_f, 100 for each picture taken for no member, and what sets are too small.
-
-    The attack learns D_t,r as new pictures and equally many of D_r as members.
-    """
-    forget = answered.where(metric.forgotten(TRAIN))
-    test, retain = answered.where(metric.retained(TEST)), answered.where(metric.retained(TRAIN))
-    if config.subset == "random":
-        members = subset(retain, len(test), seed=config.seed, purpose="members")
-    else:
-        members = retain.at(range(min(len(test), len(retain))))
-    lacking = few(
-        {
-            "members": (len(members), SHADOWS),
-            "test pictures": (len(test), SHADOWS),
-            "pictures to forget": (len(forget), FEW),
-        }
-    )
-    if not (len(members) and len(test) and len(forget)) or (lacking and not config.allow_few):
-        return forget, torch.zeros(0), lacking
-    found = svc_members(*(read_feature(one, config.feature) for one in (members, test, forget)))
-    return forget, SUCCESS * torch.from_numpy(~found).double(), lacking
-
-
 class SvcAttack(AnswerMetric):
     """Percentage of D_f that a support-vector classifier takes for pictures never learned."""
 
     config: SvcConfig
 
+    def percentage(self, answered: Answered) -> tuple[float | None, str]:
+        """Return the number, None where sets are too small; and what its note says, if anything."""
+        _, outside, lacking = self._attacked(answered)
+        return float(outside.mean()) if len(outside) else None, lacking
+
     def measured(self, answered: Answered) -> list[Measurement]:
         """Return the percentage on D_f."""
-        forget, outside, lacking = attacked_by_svc(self, answered, self.config)
+        forget, outside, lacking = self._attacked(answered)
         chosen = self.forgotten(TRAIN)
         if not len(outside):
             return [self.number(FORGET, None, len(forget), chosen, note=lacking)]
         return [self.mean(FORGET, forget, outside, chosen, success=SUCCESS, note=lacking)]
+
+    def _attacked(self, answered: Answered) -> tuple[Answered, torch.Tensor, str]:
+        """Return D_f, 100 for each picture taken for no member, and what sets are too small.
+
+        The attack learns D_t,r as new pictures and equally many of D_r as members.
+        """
+        forget = answered.where(self.forgotten(TRAIN))
+        test, retain = answered.where(self.retained(TEST)), answered.where(self.retained(TRAIN))
+        if self.config.subset == "random":
+            members = subset(retain, len(test), seed=self.config.seed, purpose="members")
+        else:
+            members = retain.at(range(min(len(test), len(retain))))
+        lacking = few(
+            {
+                "members": (len(members), SHADOWS),
+                "test pictures": (len(test), SHADOWS),
+                "pictures to forget": (len(forget), FEW),
+            }
+        )
+        if not (len(members) and len(test) and len(forget)) or (lacking and not self.config.allow_few):
+            return forget, torch.zeros(0), lacking
+        found = svc_members(*(read_feature(one, self.config.feature) for one in (members, test, forget)))
+        return forget, SUCCESS * torch.from_numpy(~found).double(), lacking
 
 
 class EntropyAttack(AnswerMetric):

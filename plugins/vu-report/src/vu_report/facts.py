@@ -100,7 +100,7 @@ def series(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def loading_lines(folder: Path, registry: Registry) -> list[str]:
-    """Return the lines of plain diffusers that load a run's edit; none where they cannot, or its run file is damaged."""
+    """Return the lines of plain diffusers that load a run's edit; none where they cannot or it has no run file."""
     try:
         spec = read_run_file(folder / RUN_FILE)
     except VuError:

@@ -107,18 +107,12 @@ def _show_plan(plan: TunePlan, folder: Path, *, json_output: bool) -> None:
 
 def _carry_out(plan: TunePlan, folder: Path, registry: Registry, *, json_output: bool) -> None:
     from vu_core import progress
-    from vu_core.cli import INTERRUPTED
-    from vu_core.cli._screen import interrupt_on_terminate
+    from vu_core.cli._screen import interruptible
     from vu_core.stages import Surface
     from vu_tune.search import TUNING_FILE, search
 
-    interrupt_on_terminate()
-    try:
-        with progress.together():
-            found = search(plan, folder, registry, Surface(track=progress.track, say=progress.say))
-    except KeyboardInterrupt:
-        progress.say(f"interrupted; the same command continues in {folder}")
-        raise typer.Exit(INTERRUPTED) from None
+    with interruptible(f"the same command continues in {folder}"), progress.together():
+        found = search(plan, folder, registry, Surface(track=progress.track, say=progress.say))
     if json_output:
         typer.echo((folder / TUNING_FILE).read_text(encoding="utf-8"), nl=False)
     else:

@@ -150,8 +150,12 @@ def read_schema(path: Path, what: str, schema: int, *, hint: str, reader: str = 
     """
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise RunError(f"'{path}' cannot be read: {error.strerror}", hint=hint) from error
+    except ValueError as error:
         raise RunError(f"'{path}' is no readable {what}: {error}", hint=hint) from error
+    if not isinstance(values, dict):
+        raise RunError(f"'{path}' is no readable {what}: it holds no table", hint=hint)
     if values.get("schema") != schema:
         raise RunError(f"'{path}' has schema {values.get('schema')}", hint=f"This {reader} reads schema {schema}.")
     return values
@@ -165,14 +169,19 @@ def read_record(folder: Path) -> Record:
     """
     values = read_schema(folder / RECORD_FILE, "record", SCHEMA, hint="Give the folder of a run.")
     del values["schema"]
-    return Record(
-        **{
-            **values,
-            "folder": folder,
-            **{key: [Stage(**stage) for stage in values.get(key, ())] for key in ("stages", "resumed")},
-            "results": [result_of(result) for result in values["results"]],
-        }
-    )
+    try:
+        return Record(
+            **{
+                **values,
+                "folder": folder,
+                **{key: [Stage(**stage) for stage in values.get(key, ())] for key in ("stages", "resumed")},
+                "results": [result_of(result) for result in values["results"]],
+            }
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RunError(
+            f"'{folder / RECORD_FILE}' is no readable record: {error}", hint="Repeat the run with --resume."
+        ) from error
 
 
 def result_of(values: Mapping[str, Any]) -> Result:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from vu_core.errors import RunError
-from vu_core.records import Record, Stage, read_record
+from vu_core.records import SCHEMA, Record, Stage, read_record
 from vu_core.stages import Stages, Surface
 from vu_core.types import Interval, Result
 from vu_core.verdicts import VERDICTS_FILE, Verdicts, read_verdicts
@@ -53,7 +53,7 @@ def test_a_record_of_before_processor_time_was_measured_is_read(tmp_path):
     assert read_record(tmp_path).stages[0].cpu_seconds is None
 
 
-@pytest.mark.parametrize("text", ["", "{", json.dumps({"schema": 99})])
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"schema": 99}), json.dumps({"schema": SCHEMA})])
 def test_a_record_that_cannot_be_read_is_said_to_be_so(tmp_path, text):
     (tmp_path / "record.json").write_text(text)
     with pytest.raises(RunError, match=r"record\.json"):

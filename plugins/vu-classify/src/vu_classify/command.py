@@ -80,9 +80,11 @@ def _carry_out(
     from vu_core.cli import INTERRUPTED, _screen
     from vu_core.context import RunContext
     from vu_core.editfiles import write_edit
+    from vu_core.files import make_folder
     from vu_core.models import load
     from vu_core.unlearning import stamped
 
+    make_folder(out)
     _screen.interrupt_on_terminate()
     forgotten = re.sub(r"[^\w.-]+", "-", "-".join(concept.name for concept in plan.request.forget))
     written = []

@@ -74,7 +74,10 @@ def test_one_kind(install_fakes, vu, kind):
 
 def test_a_kind_that_nothing_provides(install_fakes, vu):
     install_fakes("rival")
-    assert vu("list", "metric").stdout == "No metric is installed; install one: pip install vu-metrics-image\n"
+    assert (
+        vu("list", "metric").stdout
+        == "No metric is installed; install one: pip install vu-metrics-image vu-metrics-classify\n"
+    )
 
 
 def test_an_unknown_kind(install_fakes, vu):

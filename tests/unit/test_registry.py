@@ -59,9 +59,17 @@ def test_a_misspelt_name():
     )
 
 
+def test_of_many_it_is_said_where_they_are_listed():
+    many = record("vu-many", *(unlearner(f"way-{number}") for number in range(9)))
+    assert message(many, name="wya-3").startswith(
+        "unknown unlearner 'wya-3'. Did you mean 'way-3'? 9 are installed; see 'vu list unlearner'."
+    )
+
+
 def test_a_broken_plugin_may_have_provided_it():
     assert message(UCE, BROKEN, name="zzz") == (
-        "unknown unlearner 'zzz'. Installed: uce (vu-uce 0.1.0). More of them: pip install vu-fade vu-lora. "
+        "unknown unlearner 'zzz'. Installed: uce (vu-uce 0.1.0). "
+        "More of them: pip install vu-fade vu-lora vu-classify. "
         "1 plugin could not be loaded and may provide it: vu-foo 0.3 (import: ModuleNotFoundError: 'x'); "
         "run 'vu doctor vu-foo'."
     )
@@ -74,14 +82,15 @@ def test_a_plugin_that_is_off_may_have_provided_it():
 
 def test_nothing_of_the_kind_is_installed():
     assert message(name="uce") == (
-        "unknown unlearner 'uce'. No unlearner is installed; install one: pip install vu-uce vu-fade vu-lora"
+        "unknown unlearner 'uce'. No unlearner is installed; "
+        "install one: pip install vu-uce vu-fade vu-lora vu-classify"
     )
 
 
 def test_a_distribution_that_is_not_installed_may_have_it():
-    assert message(UCE, name="lora-negation").endswith("More of them: pip install vu-fade vu-lora.")
+    assert message(UCE, name="lora-negation").endswith("More of them: pip install vu-fade vu-lora vu-classify.")
     assert "More of them" not in message(UCE, name="ucee")
-    everything = [record(name) for name in ("vu-uce", "vu-fade", "vu-lora")]
+    everything = [record(name) for name in ("vu-uce", "vu-fade", "vu-lora", "vu-classify")]
     assert "More of them" not in message(UCE, *everything, name="zzz")
 
 

@@ -62,7 +62,7 @@ def _print_table(records: tuple[PluginRecord, ...], kind: str | None) -> None:
     if not records:
         typer.echo("No plugin is installed. Each adds something; pip install what you need:")
         for name, kinds in FIRST_PARTY.items():
-            typer.echo(f"  {name:<18}{', '.join(kinds)}")
+            typer.echo(f"  {name:<21}{', '.join(kinds)}")
     elif kind and not any(spec.kind == kind for record in records for spec in record.specs):
         typer.echo(what_to_install(kind))
 

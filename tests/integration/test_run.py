@@ -306,7 +306,7 @@ def test_sample_draws_from_the_model_that_the_edit_was_made_for(vu):
     assert made.exit_code == 0, made.output
     shutil.rmtree("other")
     result = vu("sample", "a cat", "--edit", "run")
-    assert result.exit_code == 2 and "'./other' does not exist" in result.stderr
+    assert result.exit_code == 2 and "other' does not exist" in result.stderr
 
 
 def test_cache_tells_its_place_and_size_and_empties_itself(vu, tmp_path):

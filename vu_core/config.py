@@ -80,7 +80,7 @@ def options_of(cls: type) -> list[Option]:
     ]
 
 
-def validate(cls: type[C], given: Mapping[str, Any]) -> C:
+def validate(cls: type[C], given: Mapping[str, Any], *, where: str = "") -> C:
     """Return an instance of a config class with the given options and defaults for the others.
 
     Texts are read as the option's type asks: ``"5"``, ``"true"``, ``"none"``, ``"a,b"`` or ``'["a", "b"]'``.
@@ -89,6 +89,7 @@ def validate(cls: type[C], given: Mapping[str, Any]) -> C:
     Args:
         cls: A frozen dataclass.
         given: Options by name.
+        where: What an error says first, whose options they are: ``"dataset 'digits'"``.
 
     Raises:
         ConfigError: An option is unknown, missing, of another type or out of range, or the class itself
@@ -102,6 +103,15 @@ def validate(cls: type[C], given: Mapping[str, Any]) -> C:
         >>> validate(Noise, {"std": "0.5"})
         Noise(std=0.5)
     """
+    try:
+        return _validated(cls, given)
+    except ConfigError as error:
+        if not where:
+            raise
+        raise ConfigError(f"{where}: {error.message}", hint=error.hint) from error
+
+
+def _validated(cls: type[C], given: Mapping[str, Any]) -> C:
     fields = {field.name: field for field in _fields(cls)}
     unknown = [name for name in given if name not in fields]
     if unknown:

@@ -103,7 +103,4 @@ def _config(entry: Entry[DatasetSpec] | None, options: Mapping[str, Any]) -> Any
         raise ConfigError(f"{named}, but {', '.join(options)} was given", hint="Leave out --data.")
     if entry is None or config_class is None:
         return None
-    try:
-        return validate(config_class, options)
-    except ConfigError as error:
-        raise ConfigError(f"dataset '{entry.spec.name}': {error.message}", hint=error.hint) from error
+    return validate(config_class, options, where=f"dataset '{entry.spec.name}'")

@@ -352,12 +352,17 @@ def _collect(manager: pluggy.PluginManager) -> Iterator[Spec]:
 
 
 def _yielded(manager: pluggy.PluginManager, hook: str) -> list[Any]:
+    caller = getattr(manager.hook, hook)
     try:
-        return [spec for result in getattr(manager.hook, hook)() for spec in result]
+        results = caller()
+        specs = [spec for result in results for spec in result]
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         raise _FaultError("hooks", f"{hook} raised {_one_line(error)}") from error
+    if caller.get_hookimpls() and not results:  # pluggy leaves None out.
+        raise _FaultError("hooks", f"{hook} returns nothing; it yields its specs")
+    return specs
 
 
 def _check(spec: Any, spec_type: type[Spec], hook: str) -> None:

@@ -13,6 +13,7 @@ to, as diffusers' own LoRA files do:
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -124,7 +125,13 @@ class Edit:
             return change if self.scale == 1.0 else change * self.scale
 
     def scaled(self, factor: float) -> Edit:
-        """Return this edit at ``factor`` times its strength."""
+        """Return this edit at ``factor`` times its strength.
+
+        Raises:
+            EditError: The factor is not finite.
+        """
+        if not math.isfinite(factor):
+            raise EditError(f"an edit cannot be scaled by {factor}", hint="Give a number, as in 0.5.")
         return replace(self, scale=self.scale * factor)
 
     def is_identity(self) -> bool:

@@ -30,7 +30,8 @@ class VuError(Exception):
     def __str__(self) -> str:
         if not self.hint:
             return self.message
-        return f"{self.message.rstrip('.')}. {self.hint}"
+        end = "" if self.message.endswith("?") else "."
+        return f"{self.message.rstrip('.')}{end} {self.hint}"
 
 
 class ConfigError(VuError):

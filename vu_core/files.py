@@ -25,6 +25,20 @@ def data_dir() -> Path:
     return user_data_path("vu")
 
 
+def make_folder(folder: Path) -> None:
+    """Make ``folder``, before the work whose results go there.
+
+    Raises:
+        RunError: It is a file, the disk is full, or its parent cannot be written.
+    """
+    if folder.is_file():
+        raise RunError(f"'{folder}' is a file", hint="Choose another folder with --out.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(folder, error) from error
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path`` that becomes ``path`` when the block succeeds.

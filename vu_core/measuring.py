@@ -70,7 +70,10 @@ def plan_measuring(
     """
     protocol = protocol or chosen.spec.protocol
     if not protocol:
-        raise ConfigError(f"model '{chosen.name}' names no protocol, and none was given", hint="Name one.")
+        hint = "Name one with --protocol."
+        if chosen.named is None and chosen.source and not Path(chosen.source).exists():
+            hint = f"{hint} No run, edit or model of that name is here, so it was read as a model on a hub."
+        raise ConfigError(f"model '{chosen.name}' names no protocol, and none was given", hint=hint)
     check_measures(protocol, chosen, registry)
     entry = find_dataset(dataset, chosen, registry)
     source = open_dataset(entry, data, download=download)

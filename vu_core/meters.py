@@ -81,10 +81,7 @@ def metric_use(
     spec, config_class = entry.spec, entry.config_class()
     if config_class is None and options:
         raise ConfigError(f"metric '{spec.name}' has no options, but {', '.join(options)} was given")
-    try:
-        config = validate(config_class, options) if config_class else None
-    except ConfigError as error:
-        raise ConfigError(f"metric '{spec.name}': {error.message}", hint=error.hint) from error
+    config = validate(config_class, options, where=f"metric '{spec.name}'") if config_class else None
     return MetricUse(
         spec=spec,
         load=entry.load,

@@ -222,7 +222,7 @@ def _options(spec: RunSpec, unlearner: Entry[UnlearnerSpec], model: ModelPlan) -
 def _config(unlearner: Entry[UnlearnerSpec], options: Mapping[str, Any]) -> Any:
     cls = unlearner.config_class()
     if cls is not None:
-        return validate(cls, options)
+        return validate(cls, options, where=f"unlearner '{unlearner.spec.name}'")
     if options:
         raise ConfigError(f"{unlearner.spec.name} has no options, but {', '.join(options)} was given")
     return None

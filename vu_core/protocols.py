@@ -344,10 +344,7 @@ def _validated(cls: type[C], values: Mapping[str, Any], table: str) -> C:
     missing = [key for key in required if key not in values]
     if missing:
         raise ConfigError(f"{table} does not say '{missing[0]}'", hint=f"It needs: {', '.join(required)}.")
-    try:
-        return validate(cls, values)
-    except ConfigError as error:
-        raise ConfigError(f"in {table}: {error.message}", hint=error.hint) from error
+    return validate(cls, values, where=f"in {table}")
 
 
 def _check_template(template: str, kinds: Sequence[str]) -> None:

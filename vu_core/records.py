@@ -158,7 +158,9 @@ def read_schema(path: Path, what: str, schema: int, *, hint: str, reader: str = 
     """
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise RunError(f"'{path}' cannot be read: {error.strerror}", hint=hint) from error
+    except ValueError as error:
         raise RunError(f"'{path}' is no readable {what}: {error}", hint=hint) from error
     found = values.get("schema") if isinstance(values, dict) else None
     if found != schema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -42,6 +42,7 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "vu-tune": ("command",),
 }
 
+_LISTED = 8  # As many components an error lists; of more it says where they are listed.
 
 S_co = TypeVar("S_co", bound=Spec, covariant=True)
 
@@ -170,7 +171,7 @@ class Registry:
             names = [f"{entry.plugin}:{entry.spec.name}" for entry in entries]
         hints = [did_you_mean(name, names)]
         hints += [f"'{name}' is a {other}." for other in KINDS if other != kind and self.find(other, name)]
-        hints.append(f"Installed: {', '.join(map(str, entries))}." if entries else what_to_install(kind))
+        hints.append(_installed(kind, entries) if entries else what_to_install(kind))
         if entries and not hints[0]:
             hints.append(self._where_more_are(kind))
         hints.append(may_provide_it(self.plugins.records))
@@ -181,6 +182,12 @@ class Registry:
         installed = {record.name for record in self.plugins.records}
         missing = [name for name in _providers(kind) if name not in installed]
         return f"More of them: pip install {' '.join(missing)}." if missing else ""
+
+
+def _installed(kind: str, entries: Sequence[Entry[Any]]) -> str:
+    if len(entries) > _LISTED:
+        return f"{len(entries)} are installed; see 'vu list {kind}'."
+    return f"Installed: {', '.join(map(str, entries))}."
 
 
 def what_to_install(kind: str) -> str:

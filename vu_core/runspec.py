@@ -92,10 +92,7 @@ def run_spec(values: Mapping[str, Any], *, origin: str = "the run") -> RunSpec:
     missing = [key for key in ("unlearner", "forget") if key not in values]
     if missing:
         raise ConfigError(f"{origin} does not say '{missing[0]}'", hint="Both 'unlearner' and 'forget' are needed.")
-    try:
-        return validate(RunSpec, values)
-    except ConfigError as error:
-        raise ConfigError(f"in {origin}: {error.message}", hint=error.hint) from error
+    return validate(RunSpec, values, where=f"in {origin}")
 
 
 def write_run_file(spec: RunSpec, path: Path) -> None:

@@ -53,7 +53,7 @@ def find_subject(given: Sequence[str], model: str = "") -> Subject:
             run = read_run_file(path / RUN_FILE)
             edits += edits_of(path)
             made_for[run.model] = None
-        elif (path / EDIT_FILE).is_file() or path.suffix == ".safetensors":
+        elif _is_edit(path):
             edits.append(read_edit(path))
             made_for[_base_of(edits[-1])] = None
         else:
@@ -66,6 +66,24 @@ def find_subject(given: Sequence[str], model: str = "") -> Subject:
     if "" in named and edits:
         raise EditError("the edit does not say for which model it was made", hint="Name it with --model.")
     return Subject(model=named[0] if named else "", edits=tuple(edits), run=run)
+
+
+def find_edits(given: Sequence[str], model: str = "") -> Subject:
+    """Return what ``given`` means, as `find_subject` does, where each is an edit and none a model.
+
+    Raises:
+        EditError: At one there is no edit, or one is damaged or does not say for which model it was made.
+        ConfigError: They were made for different models and none is named.
+    """
+    for text in given:
+        path = Path(text).expanduser()
+        if not ((path / RUN_FILE).is_file() or _is_edit(path)):
+            raise EditError(f"there is no edit at '{text}'", hint="Give a run's folder or an edit's file.")
+    return find_subject(given, model)
+
+
+def _is_edit(path: Path) -> bool:
+    return (path / EDIT_FILE).is_file() or path.suffix == ".safetensors"
 
 
 def _base_of(edit: Edit) -> str:

@@ -16,7 +16,7 @@ from vu_core.datasets import open_dataset
 from vu_core.discovery import resolve
 from vu_core.errors import ConfigError, ModelError, RunError
 from vu_core.events import append_event
-from vu_core.files import write_text
+from vu_core.files import make_folder, write_text
 from vu_core.interfaces import HasPictures
 from vu_core.planning import resolve_device
 from vu_core.records import environment
@@ -111,7 +111,7 @@ def plan_training(
         dataset=found,
         data=data,
         pictures=pictures,
-        config=validate(config_class, options),
+        config=validate(config_class, options, where=f"the training of '{loader}'"),
         seed=seed,
         device=resolve_device(device),
     )
@@ -133,12 +133,12 @@ def train_model(
         VuError: The trainer refuses its input, or fails.
     """
     surface = surface or Surface()
-    begun_before = folder.exists() and any(folder.iterdir())
+    make_folder(folder)
+    begun_before = any(folder.iterdir())
     if begun_before and not resume:
         raise RunError(f"'{folder}' already exists", hint="Continue it with --resume, or choose a new --out.")
     if (folder / TRAINING_FILE).is_file():
         return _finished(plan, folder)
-    folder.mkdir(parents=True, exist_ok=True)
     ctx = RunContext(
         out_dir=folder, device=plan.device, seed=plan.seed, log=partial(append_event, folder), track=surface.track
     )

@@ -74,6 +74,29 @@ def test_interrupt(vu, monkeypatch):
     assert result.stderr == "vu: interrupted\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "runs"), "vu: 'runs': Permission denied\n"),
+        (OSError(28, "No space left on device"), "vu: No space left on device\n"),
+        (ConnectionError("the hub is not there"), "vu: the hub is not there\n"),
+    ],
+)
+def test_what_the_system_refuses_is_a_message(vu, monkeypatch, error, message):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(discovery, "discover", fail)
+    result = vu("list")
+    assert (result.exit_code, result.stderr) == (1, message)
+
+
+def test_a_reader_that_has_read_enough_ends_it_quietly():
+    command = f"set -o pipefail; {sys.executable} -m vu_core doctor | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stderr == ""
+
+
 def test_an_unexpected_exception_is_not_hidden(vu, monkeypatch):
     def fail():
         raise ZeroDivisionError

@@ -242,3 +242,10 @@ def test_a_chain_of_edits_is_exported_whole(vu) -> None:
 def test_a_model_without_edits_is_nothing_to_export(vu) -> None:
     result = vu("export", "toy", "--to", "diffusers-pipeline")
     assert result.exit_code == 2 and "there is no edit at" in result.stderr
+
+
+@pytest.mark.usefixtures("toy")
+def test_none_of_several_edits_may_be_missing(vu) -> None:
+    assert vu(*TOY, "--out", "run").exit_code == 0
+    result = vu("export", "run", "rum", "--to", "safetensors-dense")
+    assert result.exit_code == 2 and "there is no edit at 'rum'" in result.stderr

@@ -285,6 +285,30 @@ def test_sample_with_scale_zero_is_the_base_model(vu):
     assert Path("base/grid.png").is_file()
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--edit", "run", "--edit-scale", "nan"), "cannot be scaled by nan"),
+        (("--edit", "run", "--out", "run/run.toml"), "is a file"),
+        (("--edit", "run", "--edit", "nowhere"), "there is no edit at 'nowhere'"),
+    ],
+)
+def test_sample_refuses_before_it_draws(vu, more, message):
+    vu(*BASE, "--out", "run")
+    result = vu("sample", "a cat", *more)
+    assert result.exit_code == 2 and message in result.stderr
+    assert not Path("samples").exists()
+
+
+def test_sample_draws_from_the_model_that_the_edit_was_made_for(vu):
+    shutil.copytree(TOY / "model", "other")
+    made = vu(*BASE, "--model", "./other", "--dataset", "toy", "--protocol", "toy-quick@1", "--out", "run")
+    assert made.exit_code == 0, made.output
+    shutil.rmtree("other")
+    result = vu("sample", "a cat", "--edit", "run")
+    assert result.exit_code == 2 and "other' does not exist" in result.stderr
+
+
 def test_cache_tells_its_place_and_size_and_empties_itself(vu, tmp_path):
     vu(*BASE, "--out", "run")
     assert str(tmp_path / "cache") in vu("cache", "where").stdout
@@ -317,6 +341,7 @@ BAD_INPUT = {
     "unreadable run.toml": (("run", "-c", "broken.toml"), ["broken.toml", "not valid TOML", "line 1"]),
     "missing run.toml": (("run", "-c", "none.toml"), ["none.toml", "cannot be read"]),
     "run.toml with an unknown key": (("run", "-c", "odd.toml"), ["odd.toml", "'modle'", "'model'"]),
+    "nothing to resume": (("run", "--resume", "--out", "nowhere"), ["'nowhere' holds no run to continue"]),
     "unknown device": ((*BASE[:-1], "tpu"), ["'tpu'"]),
     "device that is not there": ((*BASE[:-1], "mps"), ["device 'mps' is not there", "cpu"]),
     "unknown dtype": ((*BASE, "--dtype", "int8"), ["'int8'"]),

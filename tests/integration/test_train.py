@@ -34,6 +34,13 @@ def test_a_model_is_trained_and_loaded(vu, tmp_path):
     assert model.recipe() == told["recipe"] and model.classes == tuple("0123456789")
 
 
+def test_a_file_where_the_folder_should_be_is_refused_before_anything_is_trained(vu, tmp_path):
+    (tmp_path / "file").touch()
+    for out, message in {"file": "is a file", "file/model": "cannot be written"}.items():
+        result = vu(*QUICK, "--out", str(tmp_path / out))
+        assert result.exit_code == 2 and message in result.stderr
+
+
 def test_a_finished_training_is_only_read(vu, tmp_path):
     out = str(tmp_path / "model")
     assert vu(*QUICK, "--out", out).exit_code == 0

@@ -21,6 +21,7 @@ FAULTS = {
     "unknown-hook": ("hooks", "unknown hook 'vu_unlearner'. Did you mean 'vu_unlearners'?"),
     "wrong-argument": ("hooks", "{'registry'}"),
     "hook-raises": ("hooks", "vu_metrics raised KeyError: 'weights'"),
+    "returns-nothing": ("hooks", "vu_metrics returns nothing; it yields its specs"),
     "no-hooks": ("hooks", "implements no hook of vu; are its functions marked with @hookimpl?"),
     "not-a-spec": ("specs", "vu_unlearners yields dict, UnlearnerSpec is expected"),
     "wrong-kind": ("specs", "vu_metrics yields UnlearnerSpec, MetricSpec is expected"),

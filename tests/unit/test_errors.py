@@ -12,6 +12,7 @@ from vu_core.errors import ComputeError, VuError, did_you_mean
         ("it is wrong", "", "it is wrong"),
         ("it is wrong", "Do this.", "it is wrong. Do this."),
         ("It is wrong.", "Do this.", "It is wrong. Do this."),
+        ("It is wrong. Is that meant?", "Do this.", "It is wrong. Is that meant? Do this."),
     ],
 )
 def test_text(message, hint, text):

@@ -1,16 +1,11 @@
 """Looking up components: found, misspelt, ambiguous, missing, or in a plugin that is broken."""
 
-import tomllib
-from pathlib import Path
-
 import pytest
 
-from vu_core.discovery import PluginRecord, Plugins, discover
+from vu_core.discovery import PluginRecord, Plugins
 from vu_core.errors import PluginError, UnknownNameError
-from vu_core.registry import FIRST_PARTY, Entry, Registry, parse_kind
+from vu_core.registry import Entry, Registry, parse_kind
 from vu_core.specs import KINDS, MetricSpec, UnlearnerSpec
-
-PLUGINS = Path(__file__).parents[2] / "plugins"
 
 
 def unlearner(name, **fields):
@@ -64,6 +59,13 @@ def test_a_misspelt_name():
     )
 
 
+def test_of_many_it_is_said_where_they_are_listed():
+    many = record("vu-many", *(unlearner(f"way-{number}") for number in range(9)))
+    assert message(many, name="wya-3").startswith(
+        "unknown unlearner 'wya-3'. Did you mean 'way-3'? 9 are installed; see 'vu list unlearner'."
+    )
+
+
 def test_a_broken_plugin_may_have_provided_it():
     assert message(UCE, BROKEN, name="zzz") == (
         "unknown unlearner 'zzz'. Installed: uce (vu-uce 0.1.0). "
@@ -90,15 +92,6 @@ def test_a_distribution_that_is_not_installed_may_have_it():
     assert "More of them" not in message(UCE, name="ucee")
     everything = [record(name) for name in ("vu-uce", "vu-fade", "vu-lora", "vu-classify")]
     assert "More of them" not in message(UCE, *everything, name="zzz")
-
-
-def test_what_to_install_is_all_that_the_project_has_and_provides_what_is_said():
-    files = {file.parent.name: tomllib.loads(file.read_text()) for file in PLUGINS.glob("*/pyproject.toml")}
-    plugins = {name for name, file in files.items() if "vu.plugins" in file["project"].get("entry-points", {})}
-    assert set(FIRST_PARTY) == plugins - {"vu-example"}
-    for one in discover().records:
-        if one.status == "ok" and one.name in FIRST_PARTY:
-            assert set(FIRST_PARTY[one.name]) == {spec.kind for spec in one.specs}, one.name
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -33,15 +33,16 @@ COMMANDS = (
     "cache",
 )
 
+FAILED = 1
 INTERRUPTED = 130
 
 
 # Commands of the project's own plugins, to say what to install.
-ELSEWHERE = {"push": "vu-hub", "pull": "vu-hub", "tune": "vu-tune", "report": "vu-report"}
+ELSEWHERE = {"push": "vu-hub", "pull": "vu-hub", "tune": "vu-tune", "report": "vu-report", "retrain": "vu-classify"}
 
 
 class _Group(TyperGroup):
-    """Runs a command, the core's or a plugin's; an error that the user can mend becomes its message and exit code."""
+    """Runs a command, the core's or a plugin's; what the user can mend becomes a message and an exit code."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return super().get_command(ctx, cmd_name) or _of_a_plugin(cmd_name)
@@ -61,9 +62,20 @@ class _Group(TyperGroup):
         except VuError as error:
             typer.echo(f"vu: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):  # Whoever reads has read enough; click ends quietly.
+                raise
+            typer.echo(f"vu: {_reason(error)}", err=True)
+            raise typer.Exit(FAILED) from error
         except KeyboardInterrupt as interrupt:
             typer.echo("vu: interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system refused, as for a file that cannot be written or a network that is not there."""
+    reason = error.strerror or str(error)
+    return f"'{error.filename}': {reason}" if error.filename is not None else reason
 
 
 def function_of_a_plugin(name: str) -> Callable[..., None]:

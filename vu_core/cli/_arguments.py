@@ -10,10 +10,10 @@ SCORER = ("--scorer takes role=name", "--scorer object=emoji-object-b")
 
 
 def names(given: Sequence[str] | None) -> list[str] | None:
-    """Return the names in options that may be repeated and may hold several, separated by commas."""
+    """Return the names in options that may be repeated and may hold several, separated by commas; none is empty."""
     if given is None:
         return None
-    return [part.strip() for value in given for part in value.split(",")]
+    return [part.strip() for value in given for part in value.split(",") if part.strip()]
 
 
 def numbers(given: Sequence[str] | None, option: str) -> list[int] | None:

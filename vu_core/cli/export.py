@@ -29,14 +29,11 @@ def export_command(
     Example: vu export runs/uce-cat --to diffusers-pipeline --out emoji-without-cat
     """
     from vu_core.api import export, load_model
-    from vu_core.errors import EditError
     from vu_core.exporting import find_format
-    from vu_core.subjects import find_subject
+    from vu_core.subjects import find_edits
 
     chosen = find_format(to)
-    subject = find_subject(edit, model)
-    if not subject.edits:
-        raise EditError(f"there is no edit at '{edit[0]}'", hint="Give a run's folder or an edit's file.")
+    subject = find_edits(edit, model)
     edits = [one.scaled(edit_scale) for one in subject.edits]
     base = None
     if chosen.needs_model:

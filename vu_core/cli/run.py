@@ -128,11 +128,13 @@ def _carry_out(
 def _spec(values: dict[str, Any], tables: dict[str, dict[str, str]], config: Path | None, resumed: Path | None) -> Any:
     from dataclasses import asdict
 
-    from vu_core.errors import ConfigError
+    from vu_core.errors import ConfigError, RunError
     from vu_core.runspec import RUN_FILE, read_run_file, run_spec
 
     if resumed is not None and config is None and "unlearner" not in values:
         config = resumed / RUN_FILE
+        if not config.is_file():
+            raise RunError(f"'{resumed}' holds no run to continue", hint="Give --out the folder of a run.")
     if config is not None:
         base = asdict(read_run_file(config))
         merged = {key: {**base[key], **given} for key, given in tables.items()}

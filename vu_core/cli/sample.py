@@ -13,8 +13,10 @@ app = typer.Typer()
 @app.command("sample")
 def sample_command(
     prompts: Annotated[list[str], typer.Argument(help="What to draw; each in quotes.")],
-    model: Annotated[str, typer.Option(help="Name, folder or hub id; default: the embedded model.")] = "",
-    edit: Annotated[list[Path] | None, typer.Option(help="A run's folder or an edit's file; repeatable.")] = None,
+    model: Annotated[
+        str, typer.Option(help="Name, folder or hub id; default: the one the edits were made for, or the embedded one.")
+    ] = "",
+    edit: Annotated[list[str] | None, typer.Option(help="A run's folder or an edit's file; repeatable.")] = None,
     edit_scale: Annotated[float, typer.Option(help="Strength of the edits: 0 is the base model.")] = 1.0,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Pictures a prompt, seeds from --seed on.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first picture of each prompt.")] = 0,
@@ -44,13 +46,17 @@ def sample_command(
     }
     from vu_core import progress
     from vu_core.api import load_model
-    from vu_core.chains import edits_of
     from vu_core.context import RunContext
     from vu_core.drawing import GRID, draw_prompts, settings_of
+    from vu_core.files import make_folder
+    from vu_core.subjects import find_edits
 
-    edits = [one.scaled(edit_scale) for path in edit or () for one in edits_of(path)]
-    loaded = load_model(model, device=device, dtype=dtype, download=download, revision=revision)
+    subject = find_edits(edit or (), model)
+    edits = [one.scaled(edit_scale) for one in subject.edits]
+    make_folder(out)
+    loaded = load_model(subject.model, device=device, dtype=dtype, download=download, revision=revision)
     settings = settings_of(loaded, {key: value for key, value in given.items() if value is not None})
     context = RunContext(out_dir=out, track=progress.track)
     draw_prompts(loaded, edits, prompts, range(seed, seed + count), settings, context)
-    typer.echo(f"{len(prompts) * count} pictures and {GRID} in {out}")
+    drawn = len(prompts) * count
+    typer.echo(f"{drawn} {'picture' if drawn == 1 else 'pictures'} and {GRID} in {out}")

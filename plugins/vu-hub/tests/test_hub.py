@@ -87,6 +87,20 @@ def test_what_goes_wrong_is_a_message(vu, hub, run, changes, message):
     assert hub.repositories == {}
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE forbids the use of a hub"),
+        ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "the hub cannot be reached"),
+    ],
+    ids=["offline", "unreachable"],
+)
+def test_pulling_without_a_hub_is_a_message(vu, changes, message):
+    done = vu("pull", NAME, **changes)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
+
+
 def test_pulling_what_is_not_there_or_no_edit(vu, hub, run):
     missing = vu("pull", NAME)
     assert (missing.returncode, "'me/no-cat' is not there, or not open to you" in missing.stderr) == (2, True)

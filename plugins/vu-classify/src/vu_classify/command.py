@@ -96,9 +96,11 @@ def _carry_out(chosen: ModelPlan, plan: UnlearnPlan, files: dict[int, Path], at_
 
     from vu_classify.retrain import retrain_together
     from vu_core.editfiles import write_edit
+    from vu_core.files import make_folder
     from vu_core.models import load
     from vu_core.unlearning import stamped
 
+    make_folder(ctx.out_dir)
     model = load(chosen, device=ctx.device, dtype="float32", download=False, revision="")
     for start in range(0, len(files), at_once):
         seeds = list(files)[start : start + at_once]

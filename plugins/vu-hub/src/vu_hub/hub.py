@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import (
     HfHubHTTPError,
+    LocalEntryNotFoundError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -93,7 +94,10 @@ def _explained(repository: str) -> Iterator[None]:
     """Turn what goes wrong between here and a hub into an error that says what to do."""
     try:
         yield
-    except OfflineModeIsEnabled as error:
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
+        # The second is what a download ends with, whatever kept it from the hub.
+        if not constants.HF_HUB_OFFLINE:
+            raise RunError("the hub cannot be reached", hint="Check the network.") from error
         raise RunError("HF_HUB_OFFLINE forbids the use of a hub", hint="Unset it for this command.") from error
     except LocalTokenNotFoundError as error:
         raise RunError("no token for the hub was found", hint=_LOGIN) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import vu_core.registry  # noqa: F401  # Before a test patches discovery: it would keep the patch.
 from vu_core import cli, discovery
 
 HEAVY = ("torch", "diffusers", "transformers", "datasets", "numpy")

@@ -71,7 +71,7 @@ class Request:
             )
         if len(self.replace_with) not in (0, 1, len(forget)):
             raise RequestError(
-                f"{len(self.replace_with)} replacements were given for {len(forget)} forgotten concepts",
+                f"{len(self.replace_with)} replacements were given, and {len(forget)} to forget",
                 hint="Give none, one for all, or one for each, in the same order.",
             )
         cycle = sorted(set(forget) & {concept.name for concept in self.replace_with})

@@ -43,7 +43,7 @@ def write_heatmap(path: Path, found: Interference, title: str) -> None:
     for column, measured in enumerate(found.measured):
         _upright(sheet, (left + column * _CELL + _CELL // 2, top - 6), measured)
     with atomic_path(path) as temporary:
-        sheet.save(temporary, format="png", optimize=True)
+        sheet.save(temporary, format="png")
 
 
 def _blank(width: int, height: int, title: str) -> Picture:

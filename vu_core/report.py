@@ -49,7 +49,7 @@ def write_contact_sheet(folder: Path, plan: EvaluationPlan, before: Folder, afte
         _row(sheet, index, concept, samples, [pictures for _, pictures in sides], forgotten=forgotten)
     path = folder / CONTACT_SHEET
     with atomic_path(path) as temporary:
-        sheet.save(temporary, format="png", optimize=True)
+        sheet.save(temporary, format="png")
     return path
 
 

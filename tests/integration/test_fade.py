@@ -67,6 +67,19 @@ def test_the_losses_are_logged_and_the_forget_loss_falls(fade_run):
 KILLS = int(os.environ.get("VU_KILLS", "3"))
 SEED = int(os.environ.get("VU_KILL_SEED", random.SystemRandom().randrange(10**6)))
 STEPS = 6
+# What a run imports, most of which it otherwise finds out on the way.
+IMPORTED = [
+    "diffusers.optimization",
+    "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
+    "matplotlib.backends.backend_svg",
+    "peft",
+    "transformers.models.clip.modeling_clip",
+    "vu_core.cli",
+    "vu_diffusers.model",
+    "vu_emoji.scorers",
+    "vu_fade.unlearner",
+    "vu_report.run_page",
+]
 PROTOCOL = """
 name = "few@1"
 dataset = "emoji"
@@ -96,7 +109,7 @@ def cache_of(folder: Path) -> Path:
 def processes():
     """Fresh processes forked from one that has imported everything once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vu_core.cli", "diffusers.optimization", "vu_diffusers.model", "vu_fade.unlearner"])
+    context.set_forkserver_preload(IMPORTED)
     warm = context.Process(target=time.time)
     warm.start()
     warm.join()

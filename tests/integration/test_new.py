@@ -48,20 +48,12 @@ def write(folder: Path, kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", STARTERS)
-def test_it_passes_vu_check_at_once(vu, installed, kind):
+def test_it_passes_vu_check_at_once_and_a_check_takes_less_than_two_seconds_besides_imports(vu, installed, kind):
     with isolated_plugins(installed):
         result = vu("check", f"vu-new-{kind}")
-    assert result.exit_code == 0, result.output
-    assert f"{kind}/new-{kind}" in result.stdout and " 0 failed" in result.stdout
-
-
-@pytest.mark.parametrize("kind", STARTERS)
-def test_a_check_takes_less_than_two_seconds_besides_imports(installed, kind):
-    with isolated_plugins(installed):
-        cases = list(cases_of(load_plugin(f"vu-new-{kind}")))
-        for case in cases:
-            case()
-        seconds = {case.key: processor_seconds(case) for case in cases}
+        assert result.exit_code == 0, result.output
+        assert f"{kind}/new-{kind}" in result.stdout and " 0 failed" in result.stdout
+        seconds = {case.key: processor_seconds(case) for case in cases_of(load_plugin(f"vu-new-{kind}"))}
     assert {name: spent for name, spent in seconds.items() if spent >= 2} == {}
 
 

@@ -16,6 +16,7 @@ from vu_core.runspec import read_run_file
 TOY = Path(__file__).parents[1] / "data" / "plugins" / "toy" / "vu_toy_world"
 MODEL = str(TOY / "model")
 BASE = ("run", "repaint", "--forget", "cat", "--device", "cpu")
+QUICK = (*BASE, "--quick")  # 5 pictures before and after; without it 60.
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,7 @@ def test_the_record_says_all_that_a_repetition_needs(vu):
 
 
 def test_repeating_from_run_toml_gives_the_same_edit_and_numbers(vu):
-    vu(*BASE, "--out", "one")
+    vu(*QUICK, "--out", "one")
     result = vu("run", "-c", "one/run.toml", "--out", "two")
     assert result.exit_code == 0, result.output
     assert outcome(record_of("one")) == outcome(record_of("two"))
@@ -88,7 +89,7 @@ def test_repeating_from_run_toml_gives_the_same_edit_and_numbers(vu):
 
 
 def test_a_judge_can_be_chosen_and_is_recorded_and_repeated(vu):
-    assert vu(*BASE, "--quick", "--scorer", "object=toy-dull", "--out", "one").exit_code == 0
+    assert vu(*QUICK, "--scorer", "object=toy-dull", "--out", "one").exit_code == 0
     assert record_of("one")["scorers"] == {"object": {"name": "toy-dull", "version": "7"}}
     hit = {r["group"]: r["before"] for r in record_of("one")["results"]}
     assert hit == {"forget": 0, "retain": 25}
@@ -97,7 +98,7 @@ def test_a_judge_can_be_chosen_and_is_recorded_and_repeated(vu):
     assert record_of("two")["scorers"] == record_of("one")["scorers"]
     assert vu("run", "-c", "one/run.toml", "--scorer", "object=toy-object", "--out", "three").exit_code == 0
     assert record_of("three")["scorers"]["object"]["name"] == "toy-object"
-    other = vu(*BASE, "--quick", "--out", "one", "--resume")
+    other = vu(*QUICK, "--out", "one", "--resume")
     assert other.exit_code == 2 and "what differs: scorers" in other.stderr
 
 
@@ -107,7 +108,7 @@ def test_a_judge_can_be_named_for_a_role_that_only_a_metric_asks_for(vu):
 
 
 def test_options_on_the_command_line_win_over_run_toml_and_over_the_preset(vu):
-    vu(*BASE, "-o", "strength=0.25", "--out", "one")
+    vu(*QUICK, "-o", "strength=0.25", "--out", "one")
     assert record_of("one")["unlearner"]["config"]["strength"] == 0.25
     vu("run", "-c", "one/run.toml", "-o", "strength=0.5", "--out", "two")
     assert record_of("two")["unlearner"]["config"]["strength"] == 0.5
@@ -122,29 +123,29 @@ def test_a_preset_is_named_and_recorded(vu, preset, strength):
 
 
 def test_json_prints_the_record_and_nothing_else(vu):
-    result = vu(*BASE, "--quick", "--json")
+    result = vu(*QUICK, "--json")
     assert json.loads(result.stdout) == record_of()
 
 
 def test_quick_uses_the_quick_protocol(vu):
-    vu(*BASE, "--quick")
+    vu(*QUICK)
     assert record_of()["protocol"]["name"] == "toy-quick@1"
 
 
 def test_the_base_pictures_are_drawn_once_for_all_runs(vu):
-    vu(*BASE, "--out", "one")
-    vu("run", "repaint", "--forget", "dog", "--out", "two")
-    assert stages(record_of("one"))["sample before"]["detail"] == {"drawn": 60, "cached": 0}
-    assert stages(record_of("two"))["sample before"]["detail"] == {"drawn": 0, "cached": 60}
-    assert stages(record_of("two"))["sample after"]["detail"] == {"drawn": 60, "cached": 0}
+    vu(*QUICK, "--out", "one")
+    vu("run", "repaint", "--forget", "dog", "--quick", "--out", "two")
+    assert stages(record_of("one"))["sample before"]["detail"] == {"drawn": 5, "cached": 0}
+    assert stages(record_of("two"))["sample before"]["detail"] == {"drawn": 0, "cached": 5}
+    assert stages(record_of("two"))["sample after"]["detail"] == {"drawn": 5, "cached": 0}
 
 
 def test_retouching_a_runs_picture_does_not_change_the_cache(vu):
-    vu(*BASE, "--out", "one")
+    vu(*QUICK, "--out", "one")
     picture = Path("one/images/before/cat-0.png")
     original = picture.read_bytes()
     picture.write_bytes(b"retouched")
-    vu(*BASE, "--out", "two")
+    vu(*QUICK, "--out", "two")
     assert Path("two/images/before/cat-0.png").read_bytes() == original
 
 
@@ -163,7 +164,7 @@ def test_an_interrupted_run_is_finished_by_resume_with_the_same_result(vu, monke
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    vu(*BASE, "--out", "whole")
+    vu(*QUICK, "--out", "whole")
     monkeypatch.setenv("VU_CACHE_DIR", "other-cache")
     with monkeypatch.context() as patch:
         if where == "unlearner":
@@ -172,7 +173,7 @@ def test_an_interrupted_run_is_finished_by_resume_with_the_same_result(vu, monke
             patch.setattr(toy.ToyScorer, "score", interrupted)
         else:
             drawn = toy.ToyModel.sample
-            limit = 7 if where == "sample before" else 67
+            limit = 2 if where == "sample before" else 7
             count = iter(range(10_000))
 
             def sample(self, prompts, seeds, settings):
@@ -182,7 +183,7 @@ def test_an_interrupted_run_is_finished_by_resume_with_the_same_result(vu, monke
                     yield picture
 
             patch.setattr(toy.ToyModel, "sample", sample)
-        stopped = vu(*BASE, "--out", "part")
+        stopped = vu(*QUICK, "--out", "part")
     assert stopped.exit_code == 130
     assert "vu run --resume --out part" in stopped.stderr
     assert record_of("part")["status"] == "interrupted"
@@ -190,24 +191,24 @@ def test_an_interrupted_run_is_finished_by_resume_with_the_same_result(vu, monke
     assert resumed.exit_code == 0, resumed.output
     assert outcome(record_of("part")) == outcome(record_of("whole"))
     if where == "sample after":
-        assert stages(record_of("part"))["sample after"]["detail"] == {"drawn": 53, "cached": 7}
+        assert stages(record_of("part"))["sample after"]["detail"] == {"drawn": 3, "cached": 2}
     if where != "unlearner":
         assert stages(record_of("part"))["unlearn"]["skipped"]
 
 
 def test_resume_without_a_folder_continues_the_last_run_like_it(vu):
-    vu(*BASE)
-    vu("run", "repaint", "--forget", "dog")
-    result = vu(*BASE, "--resume")
+    vu(*QUICK)
+    vu("run", "repaint", "--forget", "dog", "--quick")
+    result = vu(*QUICK, "--resume")
     assert result.exit_code == 0, result.output
     assert not Path("runs/repaint-cat-2").exists()
-    nothing = vu("run", "repaint", "--forget", "bear", "--resume")
+    nothing = vu("run", "repaint", "--forget", "bear", "--quick", "--resume")
     assert nothing.exit_code == 2 and "no run like this one" in nothing.stderr
 
 
 def test_a_second_run_gets_a_folder_of_its_own(vu):
-    vu(*BASE, "--quick")
-    vu(*BASE, "--quick")
+    vu(*QUICK)
+    vu(*QUICK)
     assert Path("runs/repaint-cat-2/record.json").is_file()
 
 
@@ -225,7 +226,7 @@ def test_an_edit_with_nan_is_refused(vu):
 
 
 def test_a_metric_that_fails_is_an_error_and_the_others_are_kept(vu):
-    result = vu(*BASE, "--metric", "hit,fault", "--out", "run")
+    result = vu(*QUICK, "--metric", "hit,fault", "--out", "run")
     assert result.exit_code == 1
     record = record_of("run")
     assert record["status"] == "failed"
@@ -234,8 +235,8 @@ def test_a_metric_that_fails_is_an_error_and_the_others_are_kept(vu):
 
 
 def test_a_dense_edit_gives_the_same_pictures_and_no_lora_file(vu):
-    vu(*BASE, "--out", "low")
-    vu(*BASE, "-o", "dense=true", "--out", "dense")
+    vu(*QUICK, "--out", "low")
+    vu(*QUICK, "-o", "dense=true", "--out", "dense")
     assert not Path("dense/pytorch_lora_weights.safetensors").exists()
     for path in Path("low/images/after").iterdir():
         assert path.read_bytes() == (Path("dense/images/after") / path.name).read_bytes()
@@ -243,7 +244,7 @@ def test_a_dense_edit_gives_the_same_pictures_and_no_lora_file(vu):
 
 def test_an_observer_that_fails_is_a_warning(vu, install_fakes):
     install_fakes("toy", "bad-observer")
-    result = vu(*BASE, "--quick", "--out", "run")
+    result = vu(*QUICK, "--out", "run")
     assert result.exit_code == 0, result.output
     assert any("vu-bad-observer" in warning for warning in record_of("run")["warnings"])
 
@@ -256,14 +257,14 @@ def test_no_space_left_is_one_sentence_and_loses_nothing(vu, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(sampling, "write_bytes", full)
-        result = vu(*BASE, "--out", "run")
+        result = vu(*QUICK, "--out", "run")
     assert result.exit_code == 2
     assert "no space left" in result.stderr and "--resume" in result.stderr
     assert vu("run", "--resume", "--out", "run").exit_code == 0
 
 
 def test_an_edit_for_another_base_model_is_refused(vu, tmp_path):
-    vu(*BASE, "--out", "run")
+    vu(*QUICK, "--out", "run")
     shutil.copytree(TOY / "model", "other")
     weights = Path("other/paint/model.safetensors")
     save_file({"table.weight": load_file(weights)["table.weight"] + 1}, weights)
@@ -274,7 +275,7 @@ def test_an_edit_for_another_base_model_is_refused(vu, tmp_path):
 
 
 def test_sample_with_scale_zero_is_the_base_model(vu):
-    vu(*BASE, "--out", "run")
+    vu(*QUICK, "--out", "run")
     for name, more in {"base": (), "zero": ("--edit", "run", "--edit-scale", "0"), "one": ("--edit", "run")}.items():
         result = vu("sample", "a cat", "a dog", "-n", "2", "--out", name, *more)
         assert result.exit_code == 0, result.output
@@ -294,7 +295,7 @@ def test_sample_with_scale_zero_is_the_base_model(vu):
     ],
 )
 def test_sample_refuses_before_it_draws(vu, more, message):
-    vu(*BASE, "--out", "run")
+    vu(*QUICK, "--out", "run")
     result = vu("sample", "a cat", *more)
     assert result.exit_code == 2 and message in result.stderr
     assert not Path("samples").exists()
@@ -310,9 +311,9 @@ def test_sample_draws_from_the_model_that_the_edit_was_made_for(vu):
 
 
 def test_cache_tells_its_place_and_size_and_empties_itself(vu, tmp_path):
-    vu(*BASE, "--out", "run")
+    vu(*QUICK, "--out", "run")
     assert str(tmp_path / "cache") in vu("cache", "where").stdout
-    assert json.loads(vu("cache", "size", "--json").stdout)["pictures"] == 120
+    assert json.loads(vu("cache", "size", "--json").stdout)["pictures"] == 10
     assert vu("cache", "clear").exit_code == 0
     assert json.loads(vu("cache", "--json").stdout)["pictures"] == 0
     assert vu("cache", "cleer").exit_code == 2
@@ -346,7 +347,7 @@ BAD_INPUT = {
     "device that is not there": ((*BASE[:-1], "mps"), ["device 'mps' is not there", "cpu"]),
     "unknown dtype": ((*BASE, "--dtype", "int8"), ["'int8'"]),
     "negative seed": ((*BASE, "--seed", "-1"), ["'seed'", ">= 0"]),
-    "quick and protocol": ((*BASE, "--quick", "--protocol", "toy@1"), ["--quick"]),
+    "quick and protocol": ((*QUICK, "--protocol", "toy@1"), ["--quick"]),
     "model that lacks a capability": (
         ("run", "needy", "--forget", "cat", "--model", "toy"),
         ["needy needs a classifier", "Classifies"],
@@ -381,15 +382,15 @@ def test_bad_input_is_one_message_and_exit_code_2(vu, case, tmp_path):
 
 
 def test_out_that_holds_a_run_needs_resume_and_the_same_run(vu):
-    vu(*BASE, "--quick", "--out", "run")
-    again = vu(*BASE, "--quick", "--out", "run")
+    vu(*QUICK, "--out", "run")
+    again = vu(*QUICK, "--out", "run")
     assert again.exit_code == 2 and "already holds a run" in again.stderr
     other = vu("run", "repaint", "--forget", "dog", "--quick", "--out", "run", "--resume")
     assert other.exit_code == 2 and "another run" in other.stderr and "forget" in other.stderr
 
 
 def test_a_truncated_edit_is_refused_and_kept(vu):
-    vu(*BASE, "--out", "run")
+    vu(*QUICK, "--out", "run")
     file = Path("run/edit.safetensors")
     file.write_bytes(file.read_bytes()[:-9])
     size = file.stat().st_size

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 BASE = ("run", "repaint", "--forget", "cat", "--replace-with", "dog", "--device", "cpu", "--out", "run")
+QUICK = (*BASE, "--quick")
 
 
 @pytest.fixture(autouse=True)
@@ -26,12 +27,12 @@ def record_of(folder="run"):
 
 
 def test_a_tracker_is_told_what_was_asked_logged_and_found(vu):
-    result = vu(*BASE, "--tracker", "notes")
+    result = vu(*QUICK, "--tracker", "notes")
     assert result.exit_code == 0, result.output
     first, logged, last = notes()
     facts = first["facts"]
     assert (facts["unlearner"], facts["forget"], facts["replace_with"]) == ("repaint", "cat", "dog")
-    assert (facts["option/strength"], facts["option/dense"], facts["protocol"]) == (0.75, False, "toy@1")
+    assert (facts["option/strength"], facts["option/dense"], facts["protocol"]) == (0.75, False, "toy-quick@1")
     assert facts["version/vu-toy"] == "1.0"
     assert logged == {"step": 0, "strength": 0.75}
     assert last["status"] == "finished"
@@ -69,13 +70,13 @@ def test_pairs_of_pictures_show_what_was_forgotten_first(vu):
 
 
 def test_nothing_is_tracked_unless_asked(vu):
-    assert vu(*BASE).exit_code == 0
+    assert vu(*QUICK).exit_code == 0
     assert not Path("run/notes.jsonl").exists()
 
 
 def test_the_environment_can_ask(vu, monkeypatch):
     monkeypatch.setenv("VU_TRACKER", "notes,no-start")
-    assert vu(*BASE).exit_code == 0
+    assert vu(*QUICK).exit_code == 0
     assert notes()[-1]["status"] == "finished"
 
 
@@ -86,7 +87,7 @@ def test_a_tracker_that_fails_is_a_warning_and_the_others_go_on(vu, monkeypatch,
     import vu_notes_work as work
 
     monkeypatch.setattr(work, "calls", [])
-    result = vu(*BASE, "--tracker", f"no-{step},notes")
+    result = vu(*QUICK, "--tracker", f"no-{step},notes")
     assert result.exit_code == 0, result.output
     assert work.calls == called, "it is not called again"
     assert notes()[-1]["status"] == "finished"
@@ -96,7 +97,7 @@ def test_a_tracker_that_fails_is_a_warning_and_the_others_go_on(vu, monkeypatch,
 
 
 def test_what_a_tracker_prints_stays_off_the_standard_output(vu):
-    result = vu(*BASE, "--tracker", "notes", "--json")
+    result = vu(*QUICK, "--tracker", "notes", "--json")
     assert json.loads(result.stdout)["status"] == "finished"
     assert "a tracker talks" in result.stderr
 
@@ -117,7 +118,7 @@ def test_a_tracker_is_told_of_a_run_that_did_not_finish(vu, monkeypatch, error, 
 
     monkeypatch.setattr(toy.ToyScorer, "score", stopped)
     monkeypatch.setattr(toy.ToyScorer, "__init__", stopped)
-    assert vu(*BASE, "--tracker", "notes").exit_code != 0
+    assert vu(*QUICK, "--tracker", "notes").exit_code != 0
     assert notes()[-1]["status"] == status
     told = {name.split("/")[0] for name in notes()[-1]["numbers"]}
     assert told == {"unlearn_time", "unlearn_memory", "edit_size"}, "what was made took something; nothing was measured"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -17,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
 
-CONTINUED = "mkdir -p runs && cp -r $FADE_RUN runs/fade-cat && vu run --resume --out runs/fade-cat"
+TRAINED = "mkdir -p runs && cp -r $FADE_RUN runs/fade-cat"
 
 # A reader's set-up; here everything is installed, and only the last thing that it does is left to do.
 SET_UP = {
@@ -32,10 +33,10 @@ SET_UP = {
     "pip wheel -q --no-deps --no-build-isolation --wheel-dir wheels ./vu ./vu/plugins/*": ":",
     "pip install -q --find-links wheels -c vu/constraints.txt vu-emoji vu-diffusers vu-metrics-image vu-uce": ":",
     "pip install -q --find-links wheels -c vu/constraints.txt vu-fade vu-report vu-hub vu-wandb peft": ":",
-    # Trained once a session, and continued here, which prints the same.
-    "vu run fade --forget cat --replace-with dog --quick": CONTINUED,
+    # Trained once a session; a page that shows what is printed continues it, which prints the same.
+    "vu run fade --forget cat --replace-with dog --quick": TRAINED,
     "WANDB_MODE=offline vu run fade --forget cat --replace-with dog --quick --tracker wandb": (
-        f"export WANDB_MODE=offline; {CONTINUED} --tracker wandb"
+        f"{TRAINED} && WANDB_MODE=offline vu run --resume --out runs/fade-cat --tracker wandb"
     ),
     # A program that fills the terminal; what it opens is there.
     "wandb leet wandb/latest-run": "ls wandb/latest-run/run-*.wandb",
@@ -72,7 +73,7 @@ def stable(text: str) -> list[str]:
 
 
 @pytest.fixture
-def environment(tmp_path) -> dict[str, str]:
+def environment(tmp_path, embedded_cache, monkeypatch) -> dict[str, str]:
     """An environment of its own that sees all that this one has; what is installed into it goes when the test ends."""
     home = tmp_path / "environment"
     venv.create(home, symlinks=True)
@@ -83,6 +84,7 @@ def environment(tmp_path) -> dict[str, str]:
         script.write_text(f'#!/bin/sh\nexec "{home}/bin/python" -m {module} "$@"\n')
         script.chmod(0o755)
     path = f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    monkeypatch.setenv("VU_CACHE_DIR", str(embedded_cache))
     # No browser is opened.
     return {**os.environ, **OFFLINE, "PATH": path, "VIRTUAL_ENV": str(home), "COLUMNS": "80", "BROWSER": "true"}
 
@@ -90,18 +92,20 @@ def environment(tmp_path) -> dict[str, str]:
 @pytest.mark.embedded
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")
 @pytest.mark.parametrize("page", sorted(path.name for path in TUTORIALS.glob("*.md")))
-def test_a_tutorial_does_what_it_says(page, environment, embedded_cache, tmp_path, request):
+def test_a_tutorial_does_what_it_says(page, environment, tmp_path, request, vu, monkeypatch):
     work = tmp_path / "work"
     work.mkdir()
     text = (TUTORIALS / page).read_text()
     if "vu run fade" in text:
         environment["FADE_RUN"] = str(request.getfixturevalue("fade_run"))
-    environment["VU_CACHE_DIR"] = str(embedded_cache)
+    monkeypatch.chdir(work)
     printed = ""
     found = list(blocks(text))
     assert 2 * len(found) == len(re.findall("^```", text, flags=re.MULTILINE))
     for block in found:
-        if block.language == "sh":
+        if block.heading == "Next":
+            suggested(block, vu)
+        elif block.language == "sh":
             printed = run(block, work, environment)
         elif block.language == "python":
             printed = run_command("python -", work, environment, block.text)
@@ -118,11 +122,18 @@ def test_the_set_up_that_is_left_out_is_what_the_demo_does():
 
 
 def run(block: Block, work: Path, environment: dict[str, str]) -> str:
-    """Run the commands of a block and return what they print; what is suggested as a next run is only planned."""
+    """Run the commands of a block and return what they print."""
     commands = [SET_UP.get(line, line) for line in block.text.splitlines()]
-    if block.heading == "Next":
-        commands = [re.sub(r"^(vu run [^#]*)", r"\1 --dry-run ", line) for line in commands]
     return "".join(run_command(command, work, environment) for command in commands)
+
+
+def suggested(block: Block, vu) -> None:
+    """Carry out in this process what a reader may do next; a run is only planned."""
+    for line in block.text.splitlines():
+        program, command, *arguments = shlex.split(line, comments=True)
+        assert program == "vu"
+        result = vu(command, *arguments, *(["--dry-run"] if command == "run" else []))
+        assert result.exit_code == 0, f"{line}\n{result.output}"
 
 
 def run_command(command: str, work: Path, environment: dict[str, str], given: str = "") -> str:

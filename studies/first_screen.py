@@ -16,8 +16,8 @@ from safetensors.numpy import load_file
 from vu_digits.config import DigitsOptions
 from vu_digits.dataset import Digits
 
-from vu_core.comparison import IMAGES
 from vu_core.evaluation import AFTER, BEFORE
+from vu_core.evidence_drawn import IMAGES
 from vu_core.report import font
 from vu_core.verdicts import read_verdicts
 

@@ -14,10 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vu_core.comparison import IMAGES
 from vu_core.errors import VuError
 from vu_core.evaluation import AFTER, BEFORE
 from vu_core.evaluationplan import EvaluationPlan
+from vu_core.evidence_drawn import IMAGES
 from vu_core.interfaces import Batch, Model, Scorer
 from vu_core.judging import judge
 from vu_core.models import load

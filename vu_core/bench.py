@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vu_core.benchfile import BENCH_FILE, SCHEMA
 from vu_core.benchplan import BenchPlan, BenchRun
-from vu_core.comparison import Judges
 from vu_core.costs import costs_of
 from vu_core.errors import RunError, VuError
+from vu_core.evidence_drawn import Judges
 from vu_core.files import write_text
 from vu_core.heatmap import write_heatmap
 from vu_core.interference import Interference, interference_of

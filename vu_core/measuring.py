@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vu_core.chains import forgotten_by, request_of
-from vu_core.comparison import Comparison, Judges
 from vu_core.concepts import find_concepts, qualified
 from vu_core.context import RunContext
 from vu_core.costs import retraining_times
@@ -20,7 +19,8 @@ from vu_core.errors import ConfigError, RunError
 from vu_core.evaluation import AFTER, BEFORE
 from vu_core.evaluationplan import check_measures, for_model, plan_evaluation
 from vu_core.evidence import Evidence, Others, names_of, summed
-from vu_core.examination import Examination
+from vu_core.evidence_answered import AnsweredEvidence
+from vu_core.evidence_drawn import DrawnEvidence, Judges
 from vu_core.models import plan_of
 from vu_core.records import RECORD_FILE, Record, environment
 from vu_core.runspec import RUN_FILE
@@ -146,7 +146,7 @@ def measure_model(
 
 def evidence_of(plan: EvaluationPlan, model: Model, ctx: RunContext) -> Evidence:
     """Return what ``plan`` measures of ``model``: pictures that it draws, or its answers to a dataset's."""
-    kind = Examination if plan.protocol.pictures else Comparison
+    kind = AnsweredEvidence if plan.protocol.pictures else DrawnEvidence
     return kind(plan=plan, model=model, folder=ctx.out_dir, ctx=ctx)
 
 

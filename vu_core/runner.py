@@ -11,13 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core.comparison import Judges
 from vu_core.context import RunContext
 from vu_core.costs import UNLEARN
 from vu_core.editfiles import EDIT_FILE, LORA_FILE, read_edit, write_edit
 from vu_core.edits import Edit
 from vu_core.errors import RunError
 from vu_core.events import append_event
+from vu_core.evidence_drawn import Judges
 from vu_core.files import write_bytes
 from vu_core.measuring import evidence_of, measure
 from vu_core.planning import Plan

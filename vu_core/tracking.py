@@ -9,10 +9,10 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core.comparison import IMAGES
 from vu_core.costs import with_costs
 from vu_core.editfiles import EDIT_FILE, LORA_FILE
 from vu_core.evaluation import AFTER, BEFORE
+from vu_core.evidence_drawn import IMAGES
 from vu_core.records import RECORD_FILE
 from vu_core.report import CARD, CONTACT_SHEET
 from vu_core.runspec import RUN_FILE

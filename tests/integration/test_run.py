@@ -401,16 +401,16 @@ def test_a_truncated_edit_is_refused_and_kept(vu):
 
 
 def test_a_damaged_picture_is_excluded_and_counted(vu, monkeypatch):
-    import vu_core.comparison as comparison
+    from vu_core import evidence_drawn
 
-    drawn = comparison.draw
+    drawn = evidence_drawn.draw
 
     def damage(model, edits, samples, settings, folder, ctx, **more):
         done = drawn(model, edits, samples, settings, folder, ctx, **more)
         folder.path(samples[0]).write_bytes(b"no picture")
         return done
 
-    monkeypatch.setattr(comparison, "draw", damage)
+    monkeypatch.setattr(evidence_drawn, "draw", damage)
     result = vu(*BASE, "--out", "run")
     assert result.exit_code == 1
     assert any("1 of 60 pictures are excluded" in error for error in record_of("run")["errors"])

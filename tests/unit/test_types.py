@@ -32,8 +32,7 @@ def test_a_concept_needs_a_name(name):
         ),
         (
             {"forget": (CAT,), "replace_with": (DOG, BEAR)},
-            "2 replacements were given, and 1 to forget. "
-            "Give none, one for all, or one for each, in the same order.",
+            "2 replacements were given, and 1 to forget. Give none, one for all, or one for each, in the same order.",
         ),
         ({"forget": (CAT, DOG), "replace_with": (DOG,)}, "'dog' cannot replace a concept while being forgotten itself"),
     ],

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vu_core.comparison import IMAGES
 from vu_core.evaluation import AFTER, BEFORE
+from vu_core.evidence_drawn import IMAGES
 from vu_core.interfaces import OTHER
 from vu_core.types import FORGET, NEIGHBOURS, RETAIN
 from vu_core.verdicts import VERDICTS_FILE, Verdict, read_verdicts

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vu_core.comparison import IMAGES
 from vu_core.costs import with_costs
+from vu_core.evidence_drawn import IMAGES
 from vu_core.records import Record, read_record
 from vu_core.runspec import RUN_FILE
 from vu_core.tables import pooled

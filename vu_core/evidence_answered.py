@@ -23,7 +23,7 @@ _BATCH = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examination(Evidence):
+class AnsweredEvidence(Evidence):
     """What a protocol asks a classifier, a model that offers `Classifies`; answers lie in ``answers`` in the folder."""
 
     stage = "answer"

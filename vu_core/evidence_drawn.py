@@ -25,7 +25,7 @@ IMAGES = "images"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison(Evidence):
+class DrawnEvidence(Evidence):
     """What a model that offers `Samples` draws: pictures in ``images/before`` and ``images/after`` of the folder."""
 
     stage = "sample"

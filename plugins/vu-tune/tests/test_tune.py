@@ -102,6 +102,26 @@ def test_a_search_that_was_stopped_continues_and_repeats_nothing(
     assert len(carried_out) == before
 
 
+def test_a_search_that_was_stopped_tries_what_it_would_have_tried() -> None:
+    """Beyond the settings that are drawn at random, with one objective, so that some are given up, and with two."""
+    for objectives in (("--objective", "hit:forget"), FRONT):
+        for name, parts in (("whole", (12,)), ("stopped", (3, 11, 12))):
+            for trials in parts:
+                assert tune(*BASE, *objectives, "--trials", str(trials), "--out", name).exit_code == 0
+        assert tuning("whole")["settings"] == tuning("stopped")["settings"]
+        shutil.rmtree("whole")
+        shutil.rmtree("stopped")
+
+
+def test_a_search_that_another_optuna_began_is_refused() -> None:
+    assert tune(*BASE, *FRONT, "--trials", "1").exit_code == 0
+    journal = Path("runs/tune-repaint/study.journal")
+    (number,) = [one["options"]["strength"] for one in tuning()["settings"]]
+    journal.write_text(journal.read_text().replace(str(number), str(number / 2)))
+    result = tune(*BASE, *FRONT, "--trials", "2")
+    assert result.exit_code == 2 and "are not those that Optuna" in result.stderr
+
+
 def test_the_best_are_reported_on_concepts_that_they_were_not_tuned_on() -> None:
     result = tune(*BASE, *FRONT, "--trials", "3", "--report", "fox,bear")
     assert result.exit_code == 0, result.output

@@ -9,10 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 
 from vu_core import ConfigError, RunError
 from vu_core.bench import BenchRecord, carry_out
@@ -22,19 +19,15 @@ from vu_core.files import write_text
 from vu_core.stages import Surface
 from vu_tune.objectives import Objective
 from vu_tune.space import Dimension
+from vu_tune.trials import JOURNAL, Trials
 
 if TYPE_CHECKING:
     from vu_core.registry import Registry
 
 TUNING_FILE = "tuning.json"
-JOURNAL = "study.journal"
 SCHEMA = 1
 
 _SETTINGS, _REPORT = "settings", "report"
-# What the study remembers of a setting that has no value: why.
-_WHY = "why"
-# Settings that are tried before one may be given up for doing worse than the middle of the others.
-_BEFORE_PRUNING = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +143,8 @@ def check_plan(plan: TunePlan, registry: Registry) -> BenchPlan:
 def search(plan: TunePlan, folder: Path, registry: Registry, surface: Surface) -> list[Setting]:
     """Try settings until ``plan.trials`` are done and return all of them, in their order.
 
-    Every run is kept: a search that was stopped continues, and what is finished is only read. With one objective a
+    Every run is kept: a search that was stopped continues with the settings that it would have tried, and what is
+    finished is only read. With one objective a
     setting that does worse on its first concepts than the middle of the others is given up.
 
     Args:
@@ -160,24 +154,17 @@ def search(plan: TunePlan, folder: Path, registry: Registry, surface: Surface) -
         surface: Shows how far it is.
 
     Raises:
-        RunError: The folder holds another search, or cannot be written.
+        RunError: The folder holds another search, or one that another version of Optuna began, or cannot be written.
         KeyboardInterrupt: The user stopped it; the same call continues.
     """
     _claim(plan, folder)
-    study = _study(plan, folder)
-    done = len(_tried(study))
+    trials = _trials(plan, folder)
+    done = len(trials.ended)
     if done:
         surface.say(f"{done} of {plan.trials} settings are there already")
     for _ in surface.track(range(done, plan.trials), max(0, plan.trials - done), "tune"):
-        trial = study.ask()
-        chosen = {dimension.name: dimension.suggest(trial) for dimension in plan.space}
-        try:
-            _try(plan, chosen, trial, study, folder, registry, surface)
-        except KeyboardInterrupt:
-            study.tell(trial, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params)
-            raise
-    found = _reported(plan, _settings(study), folder, registry, surface)
+        _try(plan, trials, folder, registry, surface)
+    found = _reported(plan, _settings(trials), folder, registry, surface)
     _write(plan, found, folder)
     return found
 
@@ -191,40 +178,38 @@ def settings_in(plan: TunePlan, folder: Path) -> list[Setting]:
     if not (folder / JOURNAL).is_file():
         return []
     _claim(plan, folder)
-    return _settings(_study(plan, folder))
+    return _settings(_trials(plan, folder))
 
 
-def _try(
-    plan: TunePlan,
-    chosen: Mapping[str, Any],
-    trial: optuna.trial.Trial,
-    study: optuna.Study,
-    folder: Path,
-    registry: Registry,
-    surface: Surface,
-) -> None:
-    """Measure one setting, concept after concept, and tell the study what it is worth."""
-    where = folder / _folder_of(chosen)
-    values: list[float] = []
+def _trials(plan: TunePlan, folder: Path) -> Trials:
+    return Trials(folder, plan.space, plan.objectives, plan.seed)
+
+
+def _try(plan: TunePlan, trials: Trials, folder: Path, registry: Registry, surface: Surface) -> None:
+    """Measure the next setting, concept after concept, and keep what it is worth."""
+    trial, chosen = trials.ask()
+    said, values = f"{trial.number}: {_said(chosen)}", list[float]()
     for count in range(1, len(plan.forget) + 1):
         bench = plan.bench(chosen, registry, plan.forget[:count])
-        record = carry_out(bench, where, registry, Surface(track=surface.track))
+        record = carry_out(bench, folder / _folder_of(chosen), registry, Surface(track=surface.track))
         values = _values(plan, record)
         if not values:
             why = "; ".join(record.errors) or "not measured"
-            trial.set_user_attr(_WHY, why)
-            study.tell(trial, state=TrialState.FAIL)
-            surface.say(f"{trial.number}: {_said(chosen)}: no value; {why}")
+            trials.fail(trial, why)
+            surface.say(f"{said}: no value; {why}")
             return
-        if len(values) == 1 and count < len(plan.forget):
-            trial.report(values[0], count)
-            if trial.should_prune():
-                study.tell(trial, state=TrialState.PRUNED)
-                surface.say(f"{trial.number}: {_said(chosen)}: given up after {count} concepts")
-                return
-    study.tell(trial, values)
+        if len(values) == 1 and count < len(plan.forget) and _is_hopeless(trial, values[0], count):
+            trials.give_up(trial)
+            surface.say(f"{said}: given up after {count} concepts")
+            return
+    trials.complete(trial, values)
     numbers = ", ".join(f"{o.metric} {v:.1f}" for o, v in zip(plan.objectives, values, strict=True))
-    surface.say(f"{trial.number}: {_said(chosen)}: {numbers}")
+    surface.say(f"{said}: {numbers}")
+
+
+def _is_hopeless(trial: Trial, value: float, concepts: int) -> bool:
+    trial.report(value, concepts)
+    return trial.should_prune()
 
 
 def _values(plan: TunePlan, record: BenchRecord) -> list[float]:
@@ -233,36 +218,8 @@ def _values(plan: TunePlan, record: BenchRecord) -> list[float]:
     return [value for value in found if value is not None] if None not in found else []
 
 
-def _study(plan: TunePlan, folder: Path) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
-    study = optuna.create_study(
-        storage=storage,
-        study_name="tune",
-        directions=[objective.goal for objective in plan.objectives],
-        load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING),
-    )
-    # Of a search that is continued the next values are drawn anew, not those of the first settings again.
-    begun = len(study.get_trials(deepcopy=False))
-    study.sampler = optuna.samplers.TPESampler(seed=_seed(plan.seed, begun))
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state == TrialState.RUNNING:  # killed: its finished runs are in its folder
-            study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params)
-    return study
-
-
-def _tried(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return the settings that came to an end. One that was stopped is not among them: it is tried again."""
-    ended = (TrialState.COMPLETE, TrialState.PRUNED)
-    return [one for one in study.get_trials(deepcopy=False) if one.state in ended or _WHY in one.user_attrs]
-
-
-def _settings(study: optuna.Study) -> list[Setting]:
-    trials = _tried(study)
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    best = {trial.number for trial in (study.best_trials if complete else ())}
+def _settings(trials: Trials) -> list[Setting]:
+    best = trials.best
     names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
     return [
         Setting(
@@ -273,7 +230,7 @@ def _settings(study: optuna.Study) -> list[Setting]:
             folder=_folder_of(trial.params).as_posix(),
             best=trial.number in best,
         )
-        for trial in trials
+        for trial in trials.ended
     ]
 
 
@@ -331,10 +288,6 @@ def _folder_of(chosen: Mapping[str, Any]) -> Path:
     """Return where a setting's bench lies: equal settings share their runs."""
     text = json.dumps(dict(chosen), sort_keys=True)
     return Path(_SETTINGS, hashlib.sha256(text.encode()).hexdigest()[:12])
-
-
-def _seed(seed: int, begun: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}/{begun}".encode()).digest()[:4], "little")
 
 
 def _said(chosen: Mapping[str, Any]) -> str:

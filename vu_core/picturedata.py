@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vu_core.errors import ConfigError, DataError
 from vu_core.interfaces import Data, Picture, Split
-from vu_core.splits import TEST, TRAIN, VALIDATION, SplitOptions, assign, draw
+from vu_core.splits import SAMPLES, TEST, TRAIN, VALIDATION, SplitOptions, assign, draw_samples
 from vu_core.types import Concept, Request
 
 if TYPE_CHECKING:
     import torch
 
-SAMPLES, RANDOM, LISTED, ANY = "samples", "random", "listed", ""
+RANDOM, LISTED, ANY = "random", "listed", ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,21 +109,22 @@ class PictureDataset:
         if not found:
             raise ConfigError(f"dataset '{self.name}' has no pictures", hint=self.expected())
         times = {id_: one.time for id_, one in found.items() if one.time is not None}
-        splits = assign({id_: one.split for id_, one in found.items()}, self.config, times)
-        listed = self._listed(found, splits)
+        splits = assign({id_: one.split for id_, one in found.items()}, self.config, times, self._classes(found))
+        learned = [id_ for id_, split in splits.items() if split == TRAIN]
+        sets = dict.fromkeys(draw_samples(learned, self.config), RANDOM)
+        sets |= dict.fromkeys(self._listed(found, splits), LISTED)
         parts: dict[Split, list[Picture]] = {"train": [], "validation": [], "test": [], "membership": []}
         for id_, one in found.items():
-            split = splits[id_]
-            parts[split].append(self._with_samples(one.picture, listed) if split == TRAIN else one.picture)
+            parts[splits[id_]].append(_marked(one.picture, sets[id_]) if id_ in sets else one.picture)
         return parts
 
-    def _with_samples(self, picture: Picture, listed: frozenset[str]) -> Picture:
-        """Mark a picture that belongs to a set of samples to forget."""
-        if picture.id in listed:
-            return replace(picture, attributes={**picture.attributes, SAMPLES: LISTED})
-        if draw(self.config.seed, SAMPLES, picture.id) < self.config.samples:
-            return replace(picture, attributes={**picture.attributes, SAMPLES: RANDOM})
-        return picture
+    def _classes(self, found: Mapping[str, Found]) -> dict[str, int]:
+        """Return the number of each picture's class, where it has one: its place among concepts of the first kind."""
+        kind = self._named[0].kind if self._named else ANY
+        names = [concept.name for concept in self._named if concept.kind == kind]
+        numbers = {name: number for number, name in enumerate(names)}
+        shown = {id_: one.picture.attributes.get(kind) for id_, one in found.items()}
+        return {id_: numbers[name] for id_, name in shown.items() if name in numbers}
 
     def _listed(self, found: Mapping[str, Found], splits: Mapping[str, Split]) -> frozenset[str]:
         """Return the ids of the pictures that the file `SplitOptions.indices` names.
@@ -145,6 +146,11 @@ class PictureDataset:
                 hint="Leave them out of the list, or leave all in 'train': --data validation=0 --data membership=0.",
             )
         return frozenset(ids)
+
+
+def _marked(picture: Picture, name: str) -> Picture:
+    """Return a picture that belongs to the set of samples ``name``."""
+    return replace(picture, attributes={**picture.attributes, SAMPLES: name})
 
 
 def array_pictures(

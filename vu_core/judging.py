@@ -20,6 +20,8 @@ Pictures = Callable[[Sample], "torch.Tensor"]
 """Returns the picture of a sample, uint8 (3, H, W) RGB; raises when there is none or it cannot be read."""
 
 BATCH_SIZE = 64
+# Of a batch, in each set: what judges keep of a picture grows with them, up to gigabytes for 64 of 512 x 512.
+_PIXELS = BATCH_SIZE * 256 * 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +113,8 @@ def judge_sets(
 ) -> Iterator[list[Judged]]:
     """Yield every sample once, judged in each of several sets of pictures: one `Judged` a set, of the same samples.
 
-    Where a scorer fails on a batch, its pictures are judged one by one, so that what is excluded does
-    not depend on the batch size.
+    At most ``batch_size`` samples are judged together, fewer where pictures are larger than 256 x 256. Where a scorer
+    fails on a batch, its pictures are judged one by one, so that what is excluded does not depend on the batch size.
     """
     waiting: list[tuple[Sample, list[torch.Tensor]]] = []
     for sample in samples:
@@ -121,12 +123,18 @@ def judge_sets(
         if len(found) < len(read):
             yield [_judged_alone(sample, picture, scorers) for picture in read]
             continue
-        if waiting and (len(waiting) == batch_size or _shapes(found) != _shapes(waiting[0][1])):
+        if waiting and (len(waiting) >= _most(found, batch_size) or _shapes(found) != _shapes(waiting[0][1])):
             yield from _judge_batch(waiting, scorers)
             waiting = []
         waiting.append((sample, found))
     if waiting:
         yield from _judge_batch(waiting, scorers)
+
+
+def _most(pictures: Sequence[torch.Tensor], batch_size: int) -> int:
+    """Return how many samples with pictures of these sizes are judged together."""
+    largest = max(picture.shape[-2] * picture.shape[-1] for picture in pictures)
+    return min(batch_size, max(1, _PIXELS // max(1, largest)))
 
 
 def _read(pictures: Pictures, sample: Sample) -> torch.Tensor | str:

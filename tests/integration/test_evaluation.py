@@ -291,6 +291,13 @@ def test_every_judge_sees_every_picture_once():
     assert [s.id for judged in seen for s in judged.samples] == [s.id for s in SAMPLES]
 
 
+def test_of_large_pictures_fewer_are_judged_together():
+    scorer, large = Brightness(), torch.zeros((3, 512, 1024), dtype=torch.uint8)
+    seen = list(judge(lambda sample: large, SAMPLES, {"clip": scorer}))
+    assert scorer.batches == [8, 8, 8]
+    assert [s.id for judged in seen for s in judged.samples] == [s.id for s in SAMPLES]
+
+
 def test_pictures_of_several_sizes_are_judged_apart():
     def read(sample: Sample) -> torch.Tensor:
         return torch.zeros((3, 4 + sample.seed % 2, 4), dtype=torch.uint8)

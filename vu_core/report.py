@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from vu_core.evaluationplan import EvaluationPlan
     from vu_core.planning import Plan
     from vu_core.records import Record
-    from vu_core.runspec import RunSpec
     from vu_core.sampling import Folder
 
 CONTACT_SHEET = "contact-sheet.png"
@@ -66,17 +65,16 @@ def grid(pictures: Sequence[Any], columns: int) -> Picture:
     return sheet
 
 
-def loading_lines(folder: Path, spec: RunSpec, source: str) -> list[str]:
+def loading_lines(folder: Path, source: str) -> list[str]:
     """Return the lines of plain diffusers that load a run's edit onto its model, without vu.
 
-    There are none where the edit is no LoRA, or was made after others, without which it is not what was measured.
+    There are none where the run left no LoRA for it: the edit has another form, or was made after others.
 
     Args:
         folder: Of the run.
-        spec: What was asked.
         source: Folder or hub id of the model.
     """
-    if spec.after or not (folder / LORA_FILE).is_file():
+    if not (folder / LORA_FILE).is_file():
         return []
     model, edit = (json.dumps(text, ensure_ascii=False) for text in (source, str(folder)))
     return [
@@ -115,7 +113,7 @@ def write_card(folder: Path, plan: Plan, record: Record) -> Path:
     ]
     if record.warnings:
         lines += ["", "## Warnings", "", *(f"- {sentence}" for sentence in record.warnings)]
-    if loading := loading_lines(folder, plan.spec, plan.model.source):
+    if loading := loading_lines(folder, plan.model.source):
         lines += ["", "## Use it with plain diffusers and peft", "", "```python", *loading, "```"]
     path = folder / CARD
     write_text(path, "\n".join(lines) + "\n")

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 from vu_core.editfiles import LORA_FILE
 from vu_core.report import _row_concepts, loading_lines
-from vu_core.runspec import RunSpec
 from vu_core.types import Concept, Request, Sample
 
 CONCEPTS = [Concept(name=f"thing{number:02d}") for number in range(30)]
@@ -33,13 +32,10 @@ def test_a_concept_that_is_not_drawn_takes_no_row():
     assert rows(["thing00", "thing03", "thing04", "thing12"]) == ["thing03", "thing04", "thing12", "thing00"]
 
 
-def test_plain_diffusers_loads_a_lora_that_stands_alone(tmp_path):
-    def loaded(**asked):
-        return loading_lines(tmp_path, RunSpec(unlearner="uce", model="sd", forget=("cat",), **asked), r"C:\models\new")
-
-    assert loaded() == [], "there is no LoRA"
+def test_plain_diffusers_loads_the_lora_of_a_run(tmp_path):
+    source = r"C:\models\new"
+    assert loading_lines(tmp_path, source) == [], "there is no LoRA"
     (tmp_path / LORA_FILE).touch()
-    _, model, edit = loaded()
+    _, model, edit = loading_lines(tmp_path, source)
     assert model == r'pipe = DiffusionPipeline.from_pretrained("C:\\models\\new")'
     assert edit == f'pipe.load_lora_weights("{tmp_path}")'
-    assert loaded(after="runs/uce-dog") == [], "what was measured has another edit in it"

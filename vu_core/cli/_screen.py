@@ -73,7 +73,7 @@ def measured_rows(plan: EvaluationPlan | None, *, compared: bool = True) -> dict
 def show_result(plan: Plan, record: Record) -> None:
     """Print what a run found and where it lies."""
     show_measured(record, kept=True)
-    if loading := loading_lines(record.folder, plan.spec, plan.model.source):
+    if loading := loading_lines(record.folder, plan.model.source):
         console = _console()
         console.print("\nUse the edit with plain diffusers and peft:", markup=False)
         for line in loading:

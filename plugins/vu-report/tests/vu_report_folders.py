@@ -9,7 +9,6 @@ from pathlib import Path
 from PIL import Image
 
 from vu_core.records import Record, Stage
-from vu_core.runspec import RUN_FILE, RunSpec, write_run_file
 from vu_core.types import Interval, Result
 from vu_core.verdicts import VERDICTS_FILE, Verdict, Verdicts
 
@@ -69,7 +68,6 @@ def make_run(
     )
     record.write()
     (folder / "pytorch_lora_weights.safetensors").touch()
-    write_run_file(RunSpec(unlearner="uce", model="toy", forget=(forget,)), folder / RUN_FILE)
     if pictures:
         write_pictures(folder, names, side)
     return folder

@@ -34,12 +34,11 @@ def card_text(
         public: The same as JSON values, without a path of this machine.
         repository: Where it goes: ``"org/name"``.
         license_name: As the hub names it; empty to state none.
-        lora: Whether the edit has the form that plain diffusers loads; made after others, it does nothing by itself.
+        lora: Whether plain diffusers can load the edit.
         sheet: Whether a contact sheet goes up too.
     """
     # A folder may be called org/name too, but has no commit.
     base = public["model"]["name"] if record.model["revision"] else None
-    lora = lora and not record.request["earlier"]
     data = ModelCardData(
         base_model=base,
         base_model_relation="adapter" if base and lora else None,

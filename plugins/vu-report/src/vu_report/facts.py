@@ -100,16 +100,12 @@ def series(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def loading_lines(folder: Path, registry: Registry) -> list[str]:
-    """Return the lines of plain diffusers that load a run's edit; none where they cannot or it has no run file."""
+    """Return the lines of plain diffusers that load a run's edit; none where they cannot."""
     try:
-        spec = read_run_file(folder / RUN_FILE)
-    except VuError:
-        return []
-    try:
-        source = plan_model(spec.model, registry).source
+        source = plan_model(read_run_file(folder / RUN_FILE).model, registry).source
     except VuError:
         source = "MODEL"
-    return report.loading_lines(folder, spec, source)
+    return report.loading_lines(folder, source)
 
 
 def summaries(registry: Registry) -> dict[str, str]:

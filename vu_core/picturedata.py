@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vu_core.errors import ConfigError, DataError
 from vu_core.interfaces import Data, Picture, Split
-from vu_core.splits import SAMPLES, TEST, TRAIN, VALIDATION, SplitOptions, assign, draw_samples
+from vu_core.splits import SALUN, SAMPLES, TEST, TRAIN, VALIDATION, SplitOptions, assign, draw_samples
 from vu_core.types import Concept, Request
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ class PictureDataset:
         if not found:
             raise ConfigError(f"dataset '{self.name}' has no pictures", hint=self.expected())
         times = {id_: one.time for id_, one in found.items() if one.time is not None}
-        splits = assign({id_: one.split for id_, one in found.items()}, self.config, times, self._classes(found))
+        classes = self._classes(found) if self.config.split == SALUN else {}
+        splits = assign({id_: one.split for id_, one in found.items()}, self.config, times, classes)
         learned = [id_ for id_, split in splits.items() if split == TRAIN]
         sets = dict.fromkeys(draw_samples(learned, self.config), RANDOM)
         sets |= dict.fromkeys(self._listed(found, splits), LISTED)

@@ -159,9 +159,11 @@ def _of_each_class(sources: Mapping[str, str], options: SplitOptions, classes: M
             "split=salun is for datasets of one class a picture, with pictures for testing",
             hint="Use another split, as in --data split=random.",
         )
+    of_class: dict[int, list[str]] = {}
+    for id_ in learned:
+        of_class.setdefault(classes[id_], []).append(id_)
     generator = RandomState(options.seed)
-    for number in range(max(classes[id_] for id_ in learned) + 1):
-        members = [id_ for id_ in learned if classes[id_] == number]
+    for _, members in sorted(of_class.items()):
         for place in generator.choice(len(members), int(options.validation * len(members)), replace=False):
             found[members[place]] = VALIDATION
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -76,11 +75,9 @@ class Evidence(ABC):
 
     def obtain_others(self, kind: Others, edits: Sequence[Edit]) -> dict[str, int]:
         """Obtain the same of other models, each an edit of the base model; return what was counted."""
-        names = names_of(kind, len(edits))
-        return {
-            "models": len(edits),
-            **summed(self.obtain(name, (edit,)) for name, edit in zip(names, edits, strict=True)),
-        }
+        total, names = {"models": len(edits)}, names_of(kind, len(edits))
+        add_up(total, (self.obtain(name, (edit,)) for name, edit in zip(names, edits, strict=True)))
+        return total
 
     @cached_property
     def examiners(self) -> Examiners:
@@ -119,17 +116,18 @@ class Evidence(ABC):
         """
 
 
-def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Return what was counted of several models as one.
+def add_up(total: dict[str, int], counts: Iterable[Mapping[str, int]]) -> None:
+    """Add what is counted of several models, one after another, to ``total``, which an interruption leaves as it is.
 
     Example:
-        >>> summed([{"computed": 2, "cached": 0}, {"computed": 1, "cached": 0}])
-        {'computed': 3, 'cached': 0}
+        >>> total = {"models": 2}
+        >>> add_up(total, [{"computed": 2, "cached": 0}, {"computed": 1, "cached": 0}])
+        >>> total
+        {'models': 2, 'computed': 3, 'cached': 0}
     """
-    total: Counter[str] = Counter()
     for count in counts:
-        total.update(count)
-    return dict(total)
+        for key, number in count.items():
+            total[key] = total.get(key, 0) + number
 
 
 def names_of(kind: Others, count: int) -> list[str]:

@@ -25,14 +25,23 @@ def data_dir() -> Path:
     return user_data_path("vu")
 
 
+def refuse_file(folder: Path) -> None:
+    """Refuse a file where a folder is to be.
+
+    Raises:
+        RunError: It is a file.
+    """
+    if folder.is_file():
+        raise RunError(f"'{folder}' is a file", hint="Choose another folder with --out.")
+
+
 def make_folder(folder: Path) -> None:
     """Make ``folder``, before the work whose results go there.
 
     Raises:
         RunError: It is a file, the disk is full, or its parent cannot be written.
     """
-    if folder.is_file():
-        raise RunError(f"'{folder}' is a file", hint="Choose another folder with --out.")
+    refuse_file(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -18,9 +18,10 @@ from vu_core.datasets import dataset_facts, find_dataset, open_dataset
 from vu_core.errors import ConfigError, RunError
 from vu_core.evaluation import AFTER, BEFORE
 from vu_core.evaluationplan import check_measures, for_model, plan_evaluation
-from vu_core.evidence import Evidence, Others, names_of, summed
+from vu_core.evidence import Evidence, Others, add_up, names_of
 from vu_core.evidence_answered import AnsweredEvidence
 from vu_core.evidence_drawn import DrawnEvidence, Judges
+from vu_core.files import refuse_file
 from vu_core.models import plan_of
 from vu_core.records import RECORD_FILE, Record, environment
 from vu_core.runspec import RUN_FILE
@@ -88,8 +89,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         RunError: It does, or it is a file.
     """
-    if folder.is_file():
-        raise RunError(f"'{folder}' is a file", hint="Choose another folder with --out.")
+    refuse_file(folder)
     measured = (folder / RECORD_FILE).is_file() and not (folder / RUN_FILE).is_file()
     if folder.is_dir() and any(folder.iterdir()) and not measured:
         raise RunError(f"the folder '{folder}' holds something else", hint="Choose another one with --out.")
@@ -201,7 +201,7 @@ def _examine(
         models["retrained"] = {name: (edit,) for name, edit in zip(names, retrained, strict=True)}
     for what, made in models.items():
         with stages.stage(f"examine {what}") as detail:
-            detail.update(summed(evidence.examine(name, own, earlier) for name, own in made.items()))
+            add_up(detail, (evidence.examine(name, own, earlier) for name, own in made.items()))
 
 
 def _evaluate(

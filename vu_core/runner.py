@@ -18,7 +18,7 @@ from vu_core.edits import Edit
 from vu_core.errors import RunError
 from vu_core.events import append_event
 from vu_core.evidence_drawn import Judges
-from vu_core.files import write_bytes
+from vu_core.files import refuse_file, write_bytes
 from vu_core.measuring import evidence_of, measure
 from vu_core.planning import Plan
 from vu_core.records import RECORD_FILE, Record, Stage, environment, read_record
@@ -40,8 +40,7 @@ def open_folder(folder: Path, plan: Plan, *, resume: bool) -> None:
         RunError: It holds something else, another run, or the same run without ``resume``.
     """
     run_file = folder / RUN_FILE
-    if folder.is_file():
-        raise RunError(f"'{folder}' is a file", hint="Choose another folder with --out.")
+    refuse_file(folder)
     if not folder.is_dir() or not any(folder.iterdir()):
         write_run_file(plan.spec, run_file)
         return

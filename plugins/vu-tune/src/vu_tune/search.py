@@ -15,7 +15,7 @@ from vu_core import ConfigError, RunError
 from vu_core.bench import BenchRecord, carry_out
 from vu_core.benchplan import BenchPlan, plan_bench
 from vu_core.concepts import qualified
-from vu_core.files import write_text
+from vu_core.files import refuse_file, write_text
 from vu_core.stages import Surface
 from vu_tune.objectives import Objective
 from vu_tune.space import Dimension
@@ -268,8 +268,7 @@ def _claim(plan: TunePlan, folder: Path) -> None:
         RunError: It holds something else, or another search.
     """
     facts, file = plan.facts(), folder / "search.json"
-    if folder.is_file():
-        raise RunError(f"'{folder}' is a file", hint="Choose another folder with --out.")
+    refuse_file(folder)
     if not folder.is_dir() or not any(folder.iterdir()):
         write_text(file, json.dumps(facts, indent=1) + "\n")
         return
